@@ -1,0 +1,1 @@
+"""Artifact in, Artifact out: export, quantization, and later pruning and distillation."""

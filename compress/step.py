@@ -1,0 +1,59 @@
+"""What every step is: a frozen value whose fields are its options, turning one artifact's model into another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, cast
+
+from ftc.manifest import Facts, Option, RunInstructions, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ftc.artifact import Artifact
+    from ftc.data import Dataset
+
+Kind = Literal["export", "quantize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a step wrote into the draft directory, for the manifest."""
+
+    run: RunInstructions
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    facts: Facts
+    notes: tuple[str, ...] = ()
+
+
+class Step(Protocol):
+    """One method. Implementations are the frozen dataclasses named in `STEPS`; their fields are their options.
+
+    `revision` is raised when the same options would give another result than before, so that old results are
+    not taken for new ones. `lossy` says whether outputs may differ from the parent's beyond rounding.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind]
+    accepts: ClassVar[str]
+    produces: ClassVar[str]
+    needs_data: ClassVar[bool]
+    lossy: ClassVar[bool]
+    revision: ClassVar[int]
+
+    @property
+    def suffix(self) -> str:
+        """What is appended to the root's name to name the result, telling apart the options that matter."""
+        ...
+
+    def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
+        """Write the model into `draft`. The parent is only read."""
+        ...
+
+
+def options_of(step: Step) -> dict[str, Option]:
+    """A step's options as JSON values."""
+    values: Mapping[str, Option] = {f.name: getattr(step, f.name) for f in fields(cast("type", step))}
+    return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}

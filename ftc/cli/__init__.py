@@ -1,0 +1,70 @@
+"""The command line: each command parses, makes one library call and prints. Heavy libraries wait for their use."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import click
+
+from ftc import __version__
+from ftc.cli.bench import bench
+from ftc.cli.demo import demo
+from ftc.cli.export import export
+from ftc.cli.inspect import inspect
+from ftc.cli.package import package
+from ftc.cli.quantize import quantize
+from ftc.cli.serve import serve
+from ftc.console import verbosity
+from ftc.errors import FtcError
+from ftc.extras import explain
+
+
+class FtcGroup(click.Group):
+    """Turns expected failures into one message and the exit code that belongs to it."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except FtcError as error:
+            fail(str(error), error.exit_code)
+        except ModuleNotFoundError as error:
+            missing = explain(error)
+            if missing is None:
+                raise
+            fail(str(missing), missing.exit_code)
+        except KeyboardInterrupt:
+            fail("interrupted; nothing was left half-made, and the same command starts again.", 130)
+
+
+def fail(message: str, exit_code: int) -> None:
+    """End the process with a message on stderr."""
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(exit_code)
+
+
+@click.group(cls=FtcGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ftc")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks; cautions stay.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show what the libraries underneath print.")
+def main(quiet: bool, verbose: bool) -> None:
+    """From a fine-tuned checkpoint to the fastest form of it that can be shipped, proven by measurement.
+
+    \b
+    ftc inspect  ckpt/                            what a checkpoint or an artifact is
+    ftc quantize ckpt/                            INT8, with nothing else needed
+    ftc bench    --data test.tsv                  everything in ./artifacts, side by side
+    ftc package                                   the winner, as a Bento
+    ftc serve                                     the Bento, on this machine
+
+    Results go to stdout, progress and cautions to stderr. Exit code 2: the request or the input is refused;
+    1: the run failed.
+    """
+    verbosity.quiet, verbosity.libraries = quiet, verbose
+    # so that a terminated run cleans up after itself like an interrupted one
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+for command in (inspect, export, quantize, bench, package, serve, demo):
+    main.add_command(command)

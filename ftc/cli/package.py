@@ -1,0 +1,74 @@
+"""`ftc package`"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ftc.cli import options
+
+if TYPE_CHECKING:
+    from serve.package import Packaged
+
+
+@click.command()
+@click.argument("artifact", required=False, type=options.DIRECTORY)
+@click.option("--name", help="The Bento's name.  [default: the artifact's]")
+@options.artifacts_option
+@click.option("--threads", type=click.IntRange(1), help="Threads of the model.  [default: all cores]")
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(2),
+    default=32,
+    show_default=True,
+    help="Rows of concurrent requests that go through the model together.",
+)
+@click.option(
+    "--max-latency-ms",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="Refuse with 503 what would take longer.",
+)
+@options.json_option
+def package(
+    artifact: Path | None,
+    name: str | None,
+    artifacts: Path,
+    threads: int | None,
+    max_batch_size: int,
+    max_latency_ms: int,
+    as_json: bool,
+) -> None:
+    """Build a Bento, start it, and keep it if it answers every golden example as the artifact does.
+
+    Without ARTIFACT, the winner of the latest ftc bench. Bentos go to BentoML's store (BENTOML_HOME).
+
+    \b
+    ftc package                                       the winner
+    ftc package artifacts/minilm-sst2-dynamic-int8    this one
+    ftc package --threads 2 --name sentiment          as it will be deployed
+    """
+    from bench.winner import latest_winner
+    from ftc.checkpoint import open_any
+    from serve.bundle import Settings
+    from serve.package import package as run
+
+    chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
+    packaged = run(chosen, Settings(threads, max_batch_size, max_latency_ms), name)
+    click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
+
+
+def _report(packaged: Packaged) -> str:
+    from ftc.cli.show import size
+
+    return (
+        f"{packaged.tag}  {size(packaged.size_bytes)}  {packaged.runtime}\n"
+        f"  checked: started from {packaged.path}; all {packaged.replayed} golden examples answered as by the artifact\n"
+        f"  needs: {', '.join(packaged.requirements)} and what they need, {packaged.packages} pinned packages\n"
+        f"  next: ftc serve, or bentoml containerize {packaged.tag}"
+    )

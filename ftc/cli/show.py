@@ -1,0 +1,127 @@
+"""How artifacts are shown to a person."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ftc.artifact import Artifact
+    from ftc.manifest import Manifest, ParityRecord
+
+
+def size(size_bytes: int) -> str:
+    """A size in decimal units, as file managers and registries count."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
+def count(number: int) -> str:
+    """A large count, such as 22.7 M."""
+    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return str(number)
+
+
+def made(artifact: Artifact, as_json: bool) -> None:
+    """Print what a step made, and what to do next."""
+    manifest = artifact.manifest
+    if as_json:
+        summary = {"path": str(artifact.path), "id": manifest.id, "size_bytes": manifest.facts.size_bytes}
+        click.echo(json.dumps(summary))
+        return
+    click.echo(f"{artifact.path}  {size(manifest.facts.size_bytes)}  id {manifest.id}")
+    if manifest.parity is not None:
+        click.echo(f"  {parity(manifest.parity)}")
+    for note in manifest.notes:
+        click.echo(f"  {note}")
+    click.echo(f"  next: ftc bench --data TEST_ROWS --artifacts {artifact.path.parent}")
+
+
+def parity(record: ParityRecord) -> str:
+    """One line on how an artifact compares with its parent."""
+    kind = "with its parent" if record.lossy else "parity with its parent"
+    return (
+        f"{kind}: largest logit difference {record.max_abs_difference:.2g}, labels agree on "
+        f"{record.label_agreement:.0%} of {record.rows} golden rows (batches of {', '.join(map(str, record.batch_sizes))})"
+    )
+
+
+def description(artifact: Artifact) -> str:
+    """Everything `ftc inspect` shows."""
+    manifest = artifact.manifest
+    facts = manifest.facts
+    operations = facts.multiply_accumulates
+    labels = ", ".join(manifest.labels[:10]) + (
+        f", ... ({len(manifest.labels)})" if len(manifest.labels) > 10 else ""
+    )
+    rows = [
+        ("id", manifest.id),
+        ("path", str(artifact.path)),
+        ("format", manifest.format),
+        ("task", manifest.task),
+        ("labels", labels),
+        ("parameters", count(facts.parameters) if facts.parameters else "not known"),
+        ("size", size(facts.size_bytes)),
+        (
+            "multiply-accumulates",
+            f"{count(operations)} for {facts.reference_input}"
+            if operations
+            else "not countable for this architecture",
+        ),
+        *((f"input {spec.name}", f"{spec.dtype} {_shape(spec.shape)}") for spec in manifest.inputs),
+        *((f"output {spec.name}", f"{spec.dtype} {_shape(spec.shape)}") for spec in manifest.outputs),
+        ("preprocessing", _preprocessing(manifest)),
+        *_lineage(manifest),
+        *(
+            [("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")]
+            if manifest.data
+            else []
+        ),
+        *([("parity", parity(manifest.parity))] if manifest.parity else []),
+        *(("note", note) for note in manifest.notes),
+        *(("needs", need) for need in manifest.run.requirements),
+        ("run with", _instructions(artifact)),
+        *([("made", f"{manifest.created} with {_versions(manifest)}")] if manifest.created else []),
+        *(
+            (f"file {entry.path}", f"{size(entry.size_bytes)}  sha256 {entry.sha256[:16]}...")
+            for entry in manifest.files
+        ),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([manifest.name, *(f"  {name:<{width}}  {value}" for name, value in rows)])
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def _preprocessing(manifest: Manifest) -> str:
+    spec = manifest.preprocessing
+    if spec.kind == "text":
+        return f"tokenizer.json, at most {spec.max_length} tokens, padded on the {spec.padding_side}"
+    return f"{spec.height} x {spec.width} pixels, {spec.layout}, mean {spec.mean}, std {spec.std}"
+
+
+def _lineage(manifest: Manifest) -> list[tuple[str, str]]:
+    rows = [("root", f"{manifest.lineage[0].name}  id {manifest.root_id}  {manifest.root_path}")]
+    for link in manifest.lineage[1:]:
+        assert link.step is not None, "only the root has no step"
+        chosen = ", ".join(f"{name}={value}" for name, value in link.step.options.items())
+        rows.append(("-> step", f"{link.step.name} ({chosen})  id {link.id}"))
+    return rows
+
+
+def _instructions(artifact: Artifact) -> str:
+    run = artifact.manifest.run
+    settings = "".join(f", session config {key}={value}" for key, value in run.session_config.items())
+    return f"{run.runtime} on {run.entry}{settings}; or: ftc serve {artifact.path}"
+
+
+def _versions(manifest: Manifest) -> str:
+    return ", ".join(f"{name} {version}" for name, version in (manifest.versions or {}).items())

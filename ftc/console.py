@@ -1,0 +1,71 @@
+"""What a person sees besides the result: progress, remarks and cautions, all on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Verbosity:
+    """How much goes to stderr; set once by the command line's `--quiet` and `-v`."""
+
+    quiet: bool = False
+    libraries: bool = False
+
+
+verbosity = Verbosity()
+
+
+class Advance(Protocol):
+    """Moves a progress bar on."""
+
+    def __call__(self, by: int = 1) -> None: ...
+
+
+def say(message: str) -> None:
+    """A remark on what is being done, such as which columns were taken."""
+    if not verbosity.quiet:
+        print(message, file=sys.stderr, flush=True)
+
+
+def caution(message: str) -> None:
+    """Something the user should know before trusting the result; shown even with `--quiet`."""
+    print(f"caution: {message}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Advance]:
+    """A progress bar on stderr for work that may take more than two seconds.
+
+    Without a terminal one line says what has begun; with `--quiet` nothing is shown.
+
+    :param title: what is being done
+    :param total: the number of units, or None where it is not known beforehand
+    """
+    if verbosity.quiet:
+        yield lambda by=1: None
+        return
+    if not sys.stderr.isatty():
+        say(title)
+        yield lambda by=1: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
+    if total is not None:
+        columns[2:2] = [BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda by=1: bar.advance(task, by)

@@ -1,0 +1,1 @@
+"""Hugging Face checkpoints: where most models come from."""

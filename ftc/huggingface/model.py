@@ -1,0 +1,106 @@
+"""Loading a Hugging Face checkpoint's network: in float32, whole, finite, and without running its code."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ftc.errors import InputError
+from ftc.tasks import TASKS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ftc.artifact import Artifact
+    from ftc.manifest import Facts
+
+REFERENCE_LENGTH = 128
+"""Tokens of the input that multiply-accumulates are counted for."""
+
+
+def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTrainedModel:
+    """Load a checkpoint in float32, in evaluation mode, checked for missing and not-a-number weights.
+
+    :param attention: transformers' `attn_implementation`; None for the checkpoint's own default
+    :raises InputError: if the architecture is unknown, weights are missing, or a weight is NaN or infinite
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    path = artifact.path
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    try:
+        model, info = _automatic(artifact).from_pretrained(
+            artifact.path,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            local_files_only=True,
+            weights_only=True,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError) as error:
+        raise InputError(f"{path}: transformers cannot load it: {_first_line(error)}") from error
+    except (pickle.UnpicklingError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: the weights cannot be read as plain data: {_first_line(error)} "
+            "Pickles that need code are not opened; save the model as safetensors."
+        ) from error
+    missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} weights that the architecture needs are missing or have another shape "
+            f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}). They would be random numbers: fine-tune the model "
+            "and save it whole."
+        )
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise InputError(f"{path}: weight {name!r} holds NaN or infinite values; the training diverged.")
+    loaded: PreTrainedModel = model.eval().requires_grad_(False)
+    return loaded
+
+
+def _automatic(artifact: Artifact) -> Any:
+    import transformers
+
+    return getattr(transformers, f"AutoModel{TASKS.load(artifact.manifest.task).architecture_suffix}")
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def with_operations_counted(artifact: Artifact) -> Facts:
+    """The artifact's facts with the multiply-accumulates of one forward pass at the reference input filled in.
+
+    Every matrix product and convolution counts; PyTorch's counter reports two operations for each. The count stays
+    None where the forward pass looks at values, which tensors without storage do not have.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(artifact.path, trust_remote_code=False, local_files_only=True)
+    spec, facts = artifact.manifest.preprocessing, artifact.manifest.facts
+    with torch.device("meta"):
+        model = _automatic(artifact).from_config(config, attn_implementation="eager").eval()
+        if spec.kind == "text":
+            # no mask: checking whether it is all ones would need its values
+            inputs = {"input_ids": torch.ones(1, min(REFERENCE_LENGTH, spec.max_length), dtype=torch.long)}
+        else:
+            inputs = {spec.input: torch.empty(1, 3, spec.height, spec.width)}
+        try:
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                model(**inputs)
+        except (RuntimeError, NotImplementedError):
+            return facts
+    counts = counter.get_flop_counts()["Global"]
+    total = sum(counts.values())
+    convolutions = sum(count for operator, count in counts.items() if "convolution" in str(operator))
+    return replace(
+        facts,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiply_accumulates=total // 2,
+        convolution_share=convolutions / total if total else None,
+    )

@@ -1,0 +1,61 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from ftc.errors import InputError
+
+if TYPE_CHECKING:
+    from ftc.artifact import Artifact
+    from ftc.runtimes.session import SessionOptions
+
+
+class OnnxRuntime:
+    """A session over a `.onnx` file with the settings that its manifest asks for."""
+
+    formats: ClassVar[frozenset[str]] = frozenset({"onnx"})
+    devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+
+    def __init__(self, session: ort.InferenceSession, settings: Mapping[str, str], threads: int) -> None:
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._inputs = frozenset(entry.name for entry in session.get_inputs())
+        self._settings = dict(settings)
+        self._threads = threads
+
+    @classmethod
+    def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.thread_count()
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3  # errors only: its warnings are about its own graph rewriting
+        for key, value in artifact.manifest.run.session_config.items():
+            settings.add_session_config_entry(key, value)
+        path = artifact.model_path
+        try:
+            session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # ONNX Runtime's exceptions share no base class of their own but live in one module
+            if type(error).__module__.startswith("onnxruntime"):
+                raise InputError(f"{path}: ONNX Runtime cannot open it: {error}") from error
+            raise
+        return cls(session, artifact.manifest.run.session_config, options.thread_count())
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        feed = {name: tensor for name, tensor in inputs.items() if name in self._inputs}
+        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+
+    def conditions(self) -> dict[str, str]:
+        return {
+            "runtime": "onnxruntime",
+            "version": ort.__version__,
+            "providers": ",".join(self._session.get_providers()),
+            "graph_optimization": "all",
+            "threads": str(self._threads),
+            **self._settings,
+        }

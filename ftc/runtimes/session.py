@@ -1,0 +1,86 @@
+"""What every runtime offers: open an artifact, run named tensors through it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+from ftc.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ftc.artifact import Artifact
+
+    Tensors = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How an artifact is to be executed.
+
+    :param threads: threads inside one operator; None takes every core this process may use
+    :param device: ``"cpu"``, or what a runtime lists in `devices`
+    """
+
+    threads: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {self.threads}.")
+
+    def thread_count(self) -> int:
+        """The number of threads to use, at least 1."""
+        return self.threads or available_cores()
+
+
+class Session(Protocol):
+    """An opened model. Implementations are the classes named in `RUNTIMES`.
+
+    `run` takes the tensors of the manifest's `inputs` (batch first) and returns those of its `outputs`.
+    `conditions` names what was really used: threads, providers, graph options.
+    """
+
+    formats: ClassVar[frozenset[str]]
+    devices: ClassVar[frozenset[str]]
+
+    @classmethod
+    def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
+        """:raises InputError: if this runtime cannot open the artifact's format or the device"""
+        ...
+
+    def run(self, inputs: Tensors) -> dict[str, np.ndarray]: ...
+
+    def conditions(self) -> dict[str, str]: ...
+
+
+def available_cores() -> int:
+    """Cores that this process may run on (its affinity mask, not the machine's count)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(
+    artifact: Artifact, options: SessionOptions | None = None, runtime: str | None = None
+) -> Session:
+    """Open an artifact with the runtime that its manifest names, or with another one that takes its format.
+
+    :raises InputError: if the runtime does not open this format or device
+    """
+    from ftc.runtimes import RUNTIMES
+
+    options = options or SessionOptions()
+    name = runtime or artifact.manifest.run.runtime
+    implementation: type[Session] = RUNTIMES.load(name)
+    if artifact.manifest.format not in implementation.formats:
+        raise InputError(
+            f"runtime {name!r} opens {', '.join(sorted(implementation.formats))}; "
+            f"{artifact.path} is {artifact.manifest.format}. Export it first: ftc export {artifact.path}"
+        )
+    if options.device not in implementation.devices:
+        raise InputError(
+            f"runtime {name!r} runs on {', '.join(sorted(implementation.devices))}, not on {options.device!r}."
+        )
+    return implementation.open(artifact, options)

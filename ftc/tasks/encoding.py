@@ -1,0 +1,145 @@
+"""Encoders: raw examples in, the model's input tensors out, from the values in the manifest alone.
+
+No transformers and no torch: a service or an edge device carries only `tokenizers` or Pillow, and numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from ftc.errors import InputError
+from ftc.preprocessing import ImagePreprocessing, Resize, TextPreprocessing
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from tokenizers import Encoding, Tokenizer
+
+    from ftc.data import Example
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class TextEncoder:
+    """Texts or pairs of texts to token ids, padded to the longest of the batch."""
+
+    def __init__(self, preprocessing: TextPreprocessing, tokenizer: Tokenizer) -> None:
+        self.preprocessing = preprocessing
+        self._tokenizer = tokenizer
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(
+            preprocessing.max_length, strategy="longest_first", direction=preprocessing.truncation_side
+        )
+
+    @classmethod
+    def from_file(cls, preprocessing: TextPreprocessing, path: Path) -> TextEncoder:
+        """:param path: a `tokenizer.json`"""
+        from tokenizers import Tokenizer
+
+        return cls(preprocessing, Tokenizer.from_str(path.read_text(encoding="utf-8")))
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """:return: for each of the model's inputs an int64 array (batch, length of the longest example)
+
+        :raises InputError: if an example is no text and no pair of texts
+        """
+        for example in examples:
+            if not isinstance(example, str | tuple):
+                raise InputError(f"a text model takes texts or pairs of texts, got {type(example).__name__}.")
+        encodings = self._tokenizer.encode_batch(cast("list[str]", list(examples)))
+        length = max(len(encoding) for encoding in encodings)
+        spec = self.preprocessing
+        padding = {
+            "input_ids": spec.pad_token_id,
+            "token_type_ids": spec.pad_token_type_id,
+            "attention_mask": 0,
+        }
+        return {name: self._padded(encodings, name, padding[name], length) for name in spec.inputs}
+
+    def length(self, example: Example) -> int:
+        """Tokens of an example, special ones included, after truncation."""
+        return int(self((example,))["input_ids"].shape[1])
+
+    def _padded(self, encodings: Sequence[Encoding], name: str, fill: int, length: int) -> np.ndarray:
+        attribute = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}[
+            name
+        ]
+        array = np.full((len(encodings), length), fill, dtype=np.int64)  # (B, L)
+        for row, encoding in enumerate(encodings):
+            values = getattr(encoding, attribute)
+            if self.preprocessing.padding_side == "right":
+                array[row, : len(values)] = values
+            else:
+                array[row, length - len(values) :] = values
+        return array
+
+
+class ImageEncoder:
+    """RGB images to one normalized float32 tensor, with Pillow's resampling."""
+
+    def __init__(self, preprocessing: ImagePreprocessing) -> None:
+        self.preprocessing = preprocessing
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """:return: float32 (batch, 3, height, width), or (batch, height, width, 3) for layout NHWC
+
+        :raises InputError: if an example is no uint8 array of shape (H, W, 3)
+        """
+        batch = np.stack([self._encode(example) for example in examples])
+        if self.preprocessing.layout == "NCHW":
+            batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        return {self.preprocessing.input: batch}
+
+    def length(self, example: Example) -> int:
+        """Pixels along the longer side, after preprocessing: the same for every image."""
+        return max(self.preprocessing.height, self.preprocessing.width)
+
+    def _encode(self, example: Example) -> np.ndarray:
+        from PIL import Image
+
+        if not isinstance(example, np.ndarray) or example.dtype != np.uint8 or example.ndim != 3:
+            raise InputError("an image model takes RGB images as uint8 arrays of shape (height, width, 3).")
+        spec = self.preprocessing
+        image = example
+        if spec.resize is not None:
+            image = np.asarray(resized(Image.fromarray(image), spec.resize))
+        if spec.crop is not None:
+            image = center_cropped(image, *spec.crop)
+        if spec.flip_channels:
+            image = image[..., ::-1]
+        values = image.astype(np.float32)
+        if spec.scale is not None:
+            # in float64 first: the processors that checkpoints were trained with round once, at the end
+            values = (image.astype(np.float64) * spec.scale + spec.offset).astype(np.float32)
+        if spec.mean is not None and spec.std is not None:
+            values = (values - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+        return values  # (H, W, 3) float32
+
+
+def resized(image: Image.Image, resize: Resize) -> Image.Image:
+    """Resize with Pillow, to the given size or so that the shortest edge has the given length."""
+    from PIL.Image import Resampling
+
+    width, height = image.size
+    if resize.shortest_edge is not None:
+        short = resize.shortest_edge
+        long = int(short * max(width, height) / min(width, height))
+        size = (short, long) if width <= height else (long, short)
+    else:
+        size = (cast(int, resize.width), cast(int, resize.height))
+    return image.resize(size, Resampling(resize.resample))
+
+
+def center_cropped(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut the middle out of an image (H, W, 3), padding with zeros where the image is smaller."""
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    if top < 0 or left < 0:
+        rows, columns = max(height, image.shape[0]), max(width, image.shape[1])
+        above, before = -(-(rows - image.shape[0]) // 2), -(-(columns - image.shape[1]) // 2)
+        canvas = np.zeros((rows, columns, image.shape[2]), image.dtype)
+        canvas[above : above + image.shape[0], before : before + image.shape[1]] = image
+        image, top, left = canvas, max(0, top + above), max(0, left + before)
+    return image[top : top + height, left : left + width]

@@ -1,0 +1,52 @@
+"""What every task offers: examples in, tensors out; tensors back, answers and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ftc.artifact import Artifact
+    from ftc.data import Example
+    from ftc.tasks.classification import Prediction
+
+
+class Task(Protocol):
+    """Meaning for one artifact. Implementations are the classes named in `TASKS`.
+
+    `architecture_suffix` is how class names of Hugging Face models for this task end, `main_metric` the key of
+    `score` that budgets refer to.
+    """
+
+    modality: ClassVar[Literal["text", "image"]]
+    architecture_suffix: ClassVar[str]
+    main_metric: ClassVar[str]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Self: ...
+
+    @staticmethod
+    def golden_examples() -> list[Example]:
+        """Examples of several lengths or sizes that every artifact is compared with its parent on."""
+        ...
+
+    def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]: ...
+
+    def length(self, example: Example) -> int:
+        """What batches are grouped by: tokens of a text, pixels of an image's side."""
+        ...
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[Prediction]: ...
+
+    def score(self, outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, float]: ...
+
+
+def open_task(artifact: Artifact) -> Task:
+    """The task of an artifact, with its labels and its encoder."""
+    from ftc.tasks import TASKS
+
+    implementation: type[Task] = TASKS.load(artifact.manifest.task)
+    return implementation.of(artifact)

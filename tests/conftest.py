@@ -1,0 +1,139 @@
+"""Tiny real checkpoints, made on the spot, and the artifacts that follow from them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from compress.apply import apply
+from compress.steps import STEPS
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+
+TEXT_LABELS = ("negative", "positive")
+IMAGE_LABELS = ("circle", "square", "star")
+WORDS = (
+    "a an and arrived bad battery bright change charming day delivery early film for good how i is it journey "
+    "last my not of often order recommend screen slow the this to two was where would"
+).split()
+
+
+def save_text_checkpoint(path: Path, *, architecture: str = "Bert", seed: int = 0, **config: object) -> Path:
+    """A randomly initialised two-layer encoder with a classifier and a WordPiece tokenizer, saved as users save theirs."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    pieces += [prefix + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789.,;!?'" for prefix in ("", "##")]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    types = ["token_type_ids"] if architecture in ("Bert", "Electra") else []
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", *types, "attention_mask"],
+    ).save_pretrained(path)
+    torch.manual_seed(seed)
+    sizes: dict[str, object] = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.3,
+        "pad_token_id": 0,
+    }
+    if architecture == "DistilBert":
+        sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    settings = sizes | {"id2label": dict(enumerate(TEXT_LABELS)), "label2id": {n: i for i, n in enumerate(TEXT_LABELS)}}
+    model_config = getattr(transformers, f"{architecture}Config")(**(settings | config))
+    getattr(transformers, f"{architecture}ForSequenceClassification")(model_config).save_pretrained(path)
+    return path
+
+
+def save_image_checkpoint(path: Path, *, architecture: str = "ResNet", seed: int = 0) -> Path:
+    """A randomly initialised small image classifier with its processor."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    labels = {"id2label": dict(enumerate(IMAGE_LABELS)), "label2id": {name: i for i, name in enumerate(IMAGE_LABELS)}}
+    if architecture == "ResNet":
+        config = transformers.ResNetConfig(
+            embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", **labels
+        )
+    else:
+        config = transformers.ViTConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            image_size=32,
+            patch_size=8,
+            initializer_range=0.3,
+            **labels,
+        )
+    getattr(transformers, f"{architecture}ForImageClassification")(config).save_pretrained(path)
+    processor = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": 32, "width": 32},
+        "resample": 2,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.25, 0.25, 0.25],
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+    return path
+
+
+@pytest.fixture(scope="session")
+def text_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_text_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny-bert")
+
+
+@pytest.fixture(scope="session")
+def image_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_image_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny-resnet")
+
+
+@pytest.fixture(scope="session")
+def artifacts_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="session")
+def text_onnx(text_checkpoint: Path, artifacts_dir: Path) -> Artifact:
+    return apply(STEPS.load("export-onnx")(), open_any(text_checkpoint), artifacts_dir / "tiny-bert-onnx")
+
+
+@pytest.fixture(scope="session")
+def text_int8(text_onnx: Artifact, artifacts_dir: Path) -> Artifact:
+    return apply(STEPS.load("quantize-onnx-dynamic")(), text_onnx, artifacts_dir / "tiny-bert-dynamic-int8")
+
+
+@pytest.fixture(scope="session")
+def image_onnx(image_checkpoint: Path, artifacts_dir: Path) -> Artifact:
+    return apply(STEPS.load("export-onnx")(), open_any(image_checkpoint), artifacts_dir / "tiny-resnet-onnx")
