@@ -16,7 +16,7 @@ from ftc.artifact import Artifact, content_id, draft, is_artifact, open_artifact
 from ftc.console import progress, say
 from ftc.errors import InputError
 from ftc.golden import Golden
-from ftc.manifest import Ancestor, DataRecord, Manifest, StepRecord
+from ftc.manifest import Ancestor, DataRecord, StepRecord
 from ftc.quiet import quiet_libraries
 from ftc.tasks import TASKS
 from ftc.tasks.encoding import TOKENIZER_FILE
@@ -105,7 +105,7 @@ def _carry_tokenizer(source: Artifact, directory: Path) -> None:
     if source.manifest.preprocessing.kind != "text":
         return
     if source.manifest.is_root:
-        from ftc.huggingface.preprocessing import load_tokenizer
+        from ftc.huggingface.tokenizer import load_tokenizer
 
         tokenizer = load_tokenizer(source.path).backend_tokenizer
         (directory / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=False), encoding="utf-8")

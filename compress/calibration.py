@@ -28,7 +28,7 @@ Batch = Mapping[str, np.ndarray]
 ELEMENT_TYPES = {"tensor(float)": onnx.TensorProto.FLOAT, "tensor(float16)": onnx.TensorProto.FLOAT16}
 PERCENTILE_BINS = 2048
 # ONNX Runtime's default of 128 leaves the divergence search a single candidate, the whole range: entropy
-# would be min-max under another name. The search grows with the square of the bins; 512 leaves 193 candidates.
+# would be min-max under another name. 512 leaves 193 candidates; the search's cost grows with the square.
 ENTROPY_BINS = 512
 ENTROPY_LEVELS = 128
 
@@ -146,9 +146,7 @@ def _calibrator(typed: Path, method: Method, op_types: Sequence[str], percentile
     )
 
 
-def _collect(
-    calibrator: CalibraterBase, batches: Iterable[Batch], advance: Callable[[int], None]
-) -> TensorsData:
+def _collect(calibrator: CalibraterBase, batches: Iterable[Batch], advance: Callable[[int], None]) -> TensorsData:
     """Feed the batches one by one: what the calibrator keeps of each is a range or a histogram per tensor."""
     given = 0
     for batch in batches:
@@ -188,7 +186,7 @@ def _empty_histograms(calibrator: HistogramCalibrater, extremes: TensorsData) ->
 def _check(extremes: TensorsData, op_types: Sequence[str]) -> None:
     if not extremes.data:
         raise InputError(
-            f"the model has no float tensor at an operator of type {', '.join(op_types)}: nothing to calibrate"
+            f"the model has no float tensor at any {' or '.join(op_types)}: name operator types that it has"
         )
     for name, data in extremes.items():
         if not np.isfinite(data.range_value).all():

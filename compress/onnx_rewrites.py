@@ -85,9 +85,7 @@ def use_plain_masks(model: ir.Model) -> None:
             as_int32 = cast.outputs[0]
             as_int32.name = "attention_mask_int32"
         attributes = {name: value for name, value in node.attributes.items() if name != "qkv_hidden_sizes"}
-        plain = ir.node(
-            "Attention", [*node.inputs[:3], as_int32], attributes, domain=MICROSOFT, name=node.name
-        )
+        plain = ir.node("Attention", [*node.inputs[:3], as_int32], attributes, domain=MICROSOFT, name=node.name)
         _replace(graph, node, [plain])
 
 
@@ -147,9 +145,7 @@ def _is_padding_bias(model: ir.Model, bias: ir.Value) -> bool:
         values = session.run(None, feed)[0]  # broadcastable to (B, heads, L, L)
         if values.ndim != 4 or values.shape[0] not in (1, batch) or values.shape[-1] != length:
             return False
-        padded = np.broadcast_to(
-            mask[:, None, None, :] == 0, np.broadcast_shapes(values.shape, (batch, 1, 1, length))
-        )
+        padded = np.broadcast_to(mask[:, None, None, :] == 0, np.broadcast_shapes(values.shape, (batch, 1, 1, length)))
         values = np.broadcast_to(values, padded.shape)
         if (values[~padded] != 0).any() or (values[padded] > -10_000).any():
             return False

@@ -73,7 +73,7 @@ def export(
 def quantize(
     source: Artifact,
     artifacts: Path,
-    request: Request = Request(),  # noqa: B008 - frozen
+    request: Request = Request(),
     *,
     data: Dataset | None = None,
     output: Path | None = None,
@@ -86,43 +86,37 @@ def quantize(
     :param data: rows to calibrate on, for static quantization
     :raises InputError: if the request contradicts itself or the model, or the source is quantized already
     """
-    if any(
-        link.step is not None and link.step.name.startswith("quantize-") for link in source.manifest.lineage
-    ):
+    if any(link.step is not None and link.step.name.startswith("quantize-") for link in source.manifest.lineage):
         raise InputError(f"{source.path} is quantized already; quantize the float artifact it was made from.")
     convolutional = is_convolutional(source)
-    mode = (
-        Mode(request.mode) if request.mode is not None else (Mode.STATIC if convolutional else Mode.DYNAMIC)
-    )
+    mode = Mode(request.mode) if request.mode is not None else (Mode.STATIC if convolutional else Mode.DYNAMIC)
     if mode is Mode.DYNAMIC and convolutional:
         raise InputError(
             f"{source.path} is a convolutional model: its convolutions run slower in dynamic INT8 than in float. "
             "Use --mode static with --data DATA: a few hundred training or validation images."
         )
     if mode is Mode.DYNAMIC and (data is not None or request.method is not None):
-        raise InputError(
-            "dynamic INT8 takes no calibration data and no --method; did you mean --mode static?"
-        )
+        raise InputError("dynamic INT8 takes no calibration data and no --method; did you mean --mode static?")
     if mode is Mode.STATIC and data is None:
         raise InputError(
-            f"static INT8 needs data to measure ranges on{' (and a convolutional model needs static)' if convolutional else ''}: "
-            "give --data DATA, a few hundred training or validation rows. Ranges from random inputs would be wrong."
+            f"{source.path}: static INT8{', which a convolutional model needs,' if convolutional else ''} measures "
+            "ranges on data: give --data DATA, a few hundred training or validation rows. "
+            "Random inputs would give wrong ranges."
         )
-    if mode is Mode.DYNAMIC:
-        step: Step = STEPS.load("quantize-onnx-dynamic")(
-            per_channel=request.per_channel, exclude=request.exclude
-        )
-    else:
-        step = STEPS.load("quantize-onnx-static").for_model(
-            convolutional=convolutional,
-            method=request.method,
-            per_channel=request.per_channel,
-            exclude=request.exclude,
-        )
-    if data is not None and len(data) > request.rows:
+    if data is not None:
         data = data.sample(request.rows, seed=0)
     if source.manifest.is_root:
         source = export(source, artifacts, graph=request.graph)
+    if mode is Mode.DYNAMIC:
+        step: Step = STEPS.load("quantize-onnx-dynamic")(per_channel=request.per_channel, exclude=request.exclude)
+    else:
+        step = STEPS.load("quantize-onnx-static").for_model(
+            source,
+            convolutional=convolutional,
+            method=request.method or "minmax",
+            per_channel=request.per_channel,
+            exclude=request.exclude,
+        )
     return apply(step, source, output or named(source, step, artifacts), data=data, replace_existing=force)
 
 

@@ -40,9 +40,7 @@ class Artifact:
         """
         path = (self.path / name).resolve()
         if not path.is_relative_to(self.path.resolve()):
-            raise InputError(
-                f"{self.path}: the manifest names {name!r}, which lies outside the artifact; not opened."
-            )
+            raise InputError(f"{self.path}: the manifest names {name!r}, which lies outside the artifact; not opened.")
         if not path.exists():
             raise InputError(f"{self.path}: {name!r} is missing; the artifact is damaged, make it again.")
         return path
@@ -75,9 +73,7 @@ def open_artifact(path: Path, *, verify: bool = False) -> Artifact:
                 "the artifact was changed or copied in part. Make it again, or copy it again."
             )
         if verify and sha256(file) != entry.sha256:
-            raise InputError(
-                f"{file} does not have the content its manifest names. Make it again, or copy it again."
-            )
+            raise InputError(f"{file} does not have the content its manifest names. Make it again, or copy it again.")
     return artifact
 
 
@@ -115,9 +111,7 @@ def draft(target: Path) -> Iterator[Path]:
         _remove_abandoned(parent)
         path = Path(tempfile.mkdtemp(prefix=f"{_DRAFT_PREFIX}{target.name}-", dir=parent))
     except OSError as error:
-        raise RunError(
-            f"cannot write to {parent}: {error.strerror}. Choose another place with -o."
-        ) from error
+        raise RunError(f"cannot write to {parent}: {error.strerror}. Choose another place with -o.") from error
     with _locked(path):
         try:
             yield path

@@ -55,6 +55,4 @@ def read(directory: Path) -> Golden:
                     examples.append(parts[0] if len(parts) == 1 else cast("tuple[str, str]", parts))
             return Golden(tuple(examples), archive["logits"], archive["expected"])
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path}: the golden examples cannot be read ({error}). Make the artifact again."
-        ) from error
+        raise InputError(f"{path}: the golden examples cannot be read ({error}). Make the artifact again.") from error

@@ -15,11 +15,11 @@ from ftc.manifest import DataRecord
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-# Format history of the results file: JSON lines, appended, each with `schema`, `kind` and the `run` it belongs to.
+# Format history of the results file: JSON lines, appended, each with its `schema`, `kind` and `run`.
 # A reader accepts the versions it knows and refuses newer ones.
 #   1  `run`: when a run begins: its conditions and its candidates
 #      `accuracy`: as soon as a candidate has answered all rows
-#      `measurement`: one for each candidate when the rounds are over, with raw samples or the reason for their absence
+#      `measurement`: one for each candidate when the rounds are over: raw samples, or why there are none
 SCHEMA: Final = 1
 
 
@@ -52,7 +52,7 @@ class Candidate:
 class Opening:
     """How a candidate started in a fresh process.
 
-    :param load_ns: importing the runtime, opening the model and the tokenizer; the disk cache is as it was found
+    :param load_ns: importing the runtime, opening model and tokenizer; the disk cache is as it was found
     :param first_call_ns: the first call of the model, batch 1
     :param session: what the runtime says of itself: version, threads, graph options
     """
@@ -223,9 +223,7 @@ def read_results(path: Path) -> tuple[Run, ...]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}. Measure first: ftc bench --data FILE"
-        ) from error
+        raise InputError(f"{path} cannot be read: {error.strerror}. Measure first: ftc bench --data FILE") from error
     runs: dict[str, RunBegun] = {}
     found: dict[str, dict[str, Measurement]] = {}
     for number, line in enumerate(lines, start=1):

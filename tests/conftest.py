@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,17 +16,18 @@ from compress.apply import apply
 from compress.steps import STEPS
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
+from ftc.data import Dataset, load
 
 TEXT_LABELS = ("negative", "positive")
 IMAGE_LABELS = ("circle", "square", "star")
-WORDS = (
-    "a an and arrived bad battery bright change charming day delivery early film for good how i is it journey "
-    "last my not of often order recommend screen slow the this to two was where would"
-).split()
+WORDS = tuple(
+    "a an and arrived bad battery bright change charming day delivery early film for good how i is it journey last "
+    "my not of often order recommend screen slow the this to two was where would".split()  # noqa: SIM905
+)
 
 
 def save_text_checkpoint(path: Path, *, architecture: str = "Bert", seed: int = 0, **config: object) -> Path:
-    """A randomly initialised two-layer encoder with a classifier and a WordPiece tokenizer, saved as users save theirs."""
+    """A randomly initialised two-layer encoder with a classifier and a WordPiece tokenizer, saved whole."""
     import torch
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -65,7 +67,10 @@ def save_text_checkpoint(path: Path, *, architecture: str = "Bert", seed: int = 
     }
     if architecture == "DistilBert":
         sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
-    settings = sizes | {"id2label": dict(enumerate(TEXT_LABELS)), "label2id": {n: i for i, n in enumerate(TEXT_LABELS)}}
+    settings = sizes | {
+        "id2label": dict(enumerate(TEXT_LABELS)),
+        "label2id": {n: i for i, n in enumerate(TEXT_LABELS)},
+    }
     model_config = getattr(transformers, f"{architecture}Config")(**(settings | config))
     getattr(transformers, f"{architecture}ForSequenceClassification")(model_config).save_pretrained(path)
     return path
@@ -77,7 +82,10 @@ def save_image_checkpoint(path: Path, *, architecture: str = "ResNet", seed: int
     import transformers
 
     torch.manual_seed(seed)
-    labels = {"id2label": dict(enumerate(IMAGE_LABELS)), "label2id": {name: i for i, name in enumerate(IMAGE_LABELS)}}
+    labels = {
+        "id2label": dict(enumerate(IMAGE_LABELS)),
+        "label2id": {name: i for i, name in enumerate(IMAGE_LABELS)},
+    }
     if architecture == "ResNet":
         config = transformers.ResNetConfig(
             embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", **labels
@@ -137,3 +145,23 @@ def text_int8(text_onnx: Artifact, artifacts_dir: Path) -> Artifact:
 @pytest.fixture(scope="session")
 def image_onnx(image_checkpoint: Path, artifacts_dir: Path) -> Artifact:
     return apply(STEPS.load("export-onnx")(), open_any(image_checkpoint), artifacts_dir / "tiny-resnet-onnx")
+
+
+@pytest.fixture(scope="session")
+def text_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Forty labelled texts in a file, loaded as a user's would be."""
+    path = tmp_path_factory.mktemp("data") / "rows.tsv"
+    lines = [
+        f"{' '.join(WORDS[(7 * row + k) % len(WORDS)] for k in range(3 + row % 9))}\t{row % 2}" for row in range(40)
+    ]
+    path.write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+    return load(str(path), modality="text", classes=TEXT_LABELS, need_labels=True)
+
+
+@pytest.fixture(scope="session")
+def image_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty small noise images with labels in an archive."""
+    path = tmp_path_factory.mktemp("data") / "images.npz"
+    random = np.random.default_rng(0)
+    np.savez(path, x=random.integers(0, 256, (30, 32, 32, 3), np.uint8), y=np.arange(30) % len(IMAGE_LABELS))
+    return path

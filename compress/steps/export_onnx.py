@@ -103,7 +103,8 @@ def _exported(model: torch.nn.Module, sample: dict[str, torch.Tensor], fused: bo
     ) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         raise RunError(
-            f"{type(model).__name__} cannot be exported to ONNX: {first[:300]} Run again with -v for the exporter's own words."
+            f"{type(model).__name__} cannot be exported to ONNX: {first[:300]} "
+            "Run again with -v for the exporter's own words."
         ) from error
     for axis, name in enumerate(("batch", "length")):
         for value in (*program.graph.inputs, *program.graph.outputs):
@@ -115,9 +116,7 @@ def _exported(model: torch.nn.Module, sample: dict[str, torch.Tensor], fused: bo
 
 def _save(program: ir.Model, draft: Path) -> int:
     weights = sum(
-        value.const_value.nbytes
-        for value in program.graph.initializers.values()
-        if value.const_value is not None
+        value.const_value.nbytes for value in program.graph.initializers.values() if value.const_value is not None
     )
     external = f"{MODEL_FILE}.data" if weights > INLINE_LIMIT_BYTES else None
     ir.save(program, draft / MODEL_FILE, external_data=external)

@@ -11,6 +11,7 @@ from onnxruntime.quantization import QuantizationMode, QuantType
 from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
+from compress.onnx_nodes import check_excluded
 from compress.step import Kind, Made
 from compress.steps.export_onnx import INLINE_LIMIT_BYTES, MODEL_FILE
 from ftc.console import progress
@@ -57,7 +58,9 @@ class QuantizeOnnxDynamic:
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         target = draft / MODEL_FILE
         with progress("quantizing weights to INT8"):
-            quantizer = self._quantizer(onnx.load(source.model_path))
+            model = onnx.load(source.model_path)
+            check_excluded(model, self.exclude, source.model_path)
+            quantizer = self._quantizer(model)
             quantizer.quantize_model()
             external = source.manifest.facts.size_bytes > INLINE_LIMIT_BYTES
             quantizer.model.save_model_to_file(target, use_external_data_format=external)

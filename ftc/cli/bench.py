@@ -11,12 +11,8 @@ from ftc.cli import options
 
 @click.command()
 @click.argument("paths", nargs=-1, type=options.DIRECTORY)
-@click.option(
-    "--data", metavar="DATA", help="Labelled test rows: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME."
-)
-@click.option(
-    "--limit", type=click.IntRange(1), metavar="ROWS", help="Rows answered for accuracy.  [default: all]"
-)
+@click.option("--data", metavar="DATA", help="Labelled test rows: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")
+@click.option("--limit", type=click.IntRange(1), metavar="ROWS", help="Rows answered for accuracy.  [default: all]")
 @click.option(
     "--max-drop",
     type=click.FloatRange(0),
@@ -27,9 +23,7 @@ from ftc.cli import options
 )
 @click.option("--root", type=options.DIRECTORY, help="Where the checkpoint is now, if it has moved.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of one model call.  [default: all cores]")
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Rows, for throughput."
-)
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Rows, for throughput.")
 @click.option(
     "--time-budget",
     type=click.FloatRange(0, min_open=True),
@@ -42,9 +36,7 @@ from ftc.cli import options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options
 @options.artifacts_option
-@click.option(
-    "-o", "--output", type=options.DIRECTORY, help="Results file.  [default: ARTIFACTS/bench.jsonl]"
-)
+@click.option("-o", "--output", type=options.DIRECTORY, help="Results file.  [default: ARTIFACTS/bench.jsonl]")
 @options.json_option
 def bench(
     paths: tuple[Path, ...],
@@ -64,8 +56,8 @@ def bench(
 ) -> None:
     """Measure candidates side by side, speed and accuracy, and name the winner inside the accuracy budget.
 
-    Without PATHS: every artifact in ./artifacts, against the checkpoint it came from. Each candidate runs in a
-    process of its own; they take turns in shuffled rounds on your data's own lengths. Raw samples are kept.
+    Without PATHS: every artifact in ./artifacts, against the checkpoint it came from. Each candidate runs in
+    a process of its own; they take turns in shuffled rounds on your data's own lengths. Raw samples are kept.
 
     \b
     ftc bench --data test.tsv                               everything in ./artifacts
@@ -80,9 +72,7 @@ def bench(
 
     wanted = Options(threads, batch_size, time_budget, limit, max_drop, device, seed)
     candidates = select(paths, artifacts, root)
-    dataset = (
-        options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
-    )
+    dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
     board = run(candidates, data=dataset, options=wanted, results_path=output or artifacts / FILE_NAME)
     if as_json:
         click.echo(to_json(board))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftc.cli import options
 
 if TYPE_CHECKING:
+    from ftc.artifact import Artifact
     from serve.package import Packaged
 
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-latency-ms",
     type=click.IntRange(1),
-    default=10_000,
+    default=60_000,
     show_default=True,
     help="Refuse with 503 what would take longer.",
 )
@@ -59,16 +60,35 @@ def package(
     from serve.package import package as run
 
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
-    packaged = run(chosen, Settings(threads, max_batch_size, max_latency_ms), name)
+    settings = Settings(threads, max_batch_size, max_latency_ms, _measured(chosen, artifacts))
+    packaged = run(chosen, settings, name)
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
+
+
+def _measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
+    """The artifact's row of the latest leaderboard that has one, with what it was measured under."""
+    from bench.leaderboard import rank
+    from bench.report import to_json
+    from bench.results import FILE_NAME
+    from ftc.measurement import read_results
+
+    results = artifacts / FILE_NAME
+    for run in reversed(read_results(results)) if results.is_file() else ():
+        board = json.loads(to_json(rank(run)))
+        for row in board["standings"]:
+            if row["candidate"]["id"] == artifact.manifest.id:
+                del row["candidate"]["path"]  # of this machine, nothing to tell a service's users
+                return {**row, "main_metric": board["main_metric"], "conditions": board["conditions"]}
+    return None
 
 
 def _report(packaged: Packaged) -> str:
     from ftc.cli.show import size
 
+    needs = ", ".join(packaged.requirements)
     return (
         f"{packaged.tag}  {size(packaged.size_bytes)}  {packaged.runtime}\n"
-        f"  checked: started from {packaged.path}; all {packaged.replayed} golden examples answered as by the artifact\n"
-        f"  needs: {', '.join(packaged.requirements)} and what they need, {packaged.packages} pinned packages\n"
+        f"  checked: started, and all {packaged.replayed} golden examples answered as by the artifact\n"
+        f"  needs: {needs} and what they need, {packaged.packages} pinned packages\n"
         f"  next: ftc serve, or bentoml containerize {packaged.tag}"
     )

@@ -16,21 +16,15 @@ from ftc.cli import options
     type=click.Choice(["dynamic", "static"]),
     help="dynamic needs no data; static measures ranges on --data.  [default: static for CNNs, else dynamic]",
 )
-@click.option(
-    "--data", metavar="DATA", help="Rows to calibrate on: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME."
-)
-@click.option(
-    "--rows", type=click.IntRange(1), default=256, show_default=True, help="Calibration rows taken."
-)
+@click.option("--data", metavar="DATA", help="Rows to calibrate on: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")
+@click.option("--rows", type=click.IntRange(1), default=256, show_default=True, help="Calibration rows taken.")
 @click.option(
     "--method",
     type=click.Choice(["minmax", "percentile", "entropy"]),
-    help="How static ranges are chosen.  [default: by the kind of model]",
+    help="How static ranges are chosen.  [default: minmax]",
 )
 @click.option("--per-channel/--per-tensor", default=True, show_default=True, help="Scales of the weights.")
-@click.option(
-    "--exclude", multiple=True, metavar="NODE", help="A graph node to leave in float; may be repeated."
-)
+@click.option("--exclude", multiple=True, metavar="NODE", help="A graph node to leave in float; may be repeated.")
 @click.option(
     "--graph",
     type=click.Choice(["fused", "plain"]),
@@ -77,7 +71,5 @@ def quantize(
 
     artifact = open_any(source, task)
     dataset = options.load_data(data, artifact, need_labels=False, **columns) if data is not None else None
-    request = Request(
-        mode=mode, method=method, rows=rows, per_channel=per_channel, exclude=exclude, graph=graph
-    )
+    request = Request(mode=mode, method=method, rows=rows, per_channel=per_channel, exclude=exclude, graph=graph)
     made(run(artifact, artifacts, request, data=dataset, output=output, force=force), as_json)

@@ -7,15 +7,9 @@ import click
 
 @click.command()
 @click.argument("target", required=False, metavar="[ARTIFACT|BENTO_TAG]")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for the network."
-)
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port to listen on."
-)
-@click.option(
-    "--threads", type=click.IntRange(1), help="Threads of the model, for an artifact.  [default: all cores]"
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for the network.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port to listen on.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the model, for an artifact.  [default: all cores]")
 def serve(target: str | None, host: str, port: int, threads: int | None) -> None:
     """Serve the Bento packaged last, another one, or an artifact without packaging it.
 

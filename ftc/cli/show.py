@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftc.console import caution
+
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.manifest import Manifest, ParityRecord
@@ -38,8 +40,8 @@ def made(artifact: Artifact, as_json: bool) -> None:
     click.echo(f"{artifact.path}  {size(manifest.facts.size_bytes)}  id {manifest.id}")
     if manifest.parity is not None:
         click.echo(f"  {parity(manifest.parity)}")
-    for note in manifest.notes:
-        click.echo(f"  {note}")
+    for need in manifest.run.requirements:
+        caution(f"{artifact.path} needs {need}")
     click.echo(f"  next: ftc bench --data TEST_ROWS --artifacts {artifact.path.parent}")
 
 
@@ -48,7 +50,8 @@ def parity(record: ParityRecord) -> str:
     kind = "with its parent" if record.lossy else "parity with its parent"
     return (
         f"{kind}: largest logit difference {record.max_abs_difference:.2g}, labels agree on "
-        f"{record.label_agreement:.0%} of {record.rows} golden rows (batches of {', '.join(map(str, record.batch_sizes))})"
+        f"{record.label_agreement:.0%} of {record.rows} golden rows "
+        f"(batches of {', '.join(map(str, record.batch_sizes))})"
     )
 
 
@@ -57,9 +60,7 @@ def description(artifact: Artifact) -> str:
     manifest = artifact.manifest
     facts = manifest.facts
     operations = facts.multiply_accumulates
-    labels = ", ".join(manifest.labels[:10]) + (
-        f", ... ({len(manifest.labels)})" if len(manifest.labels) > 10 else ""
-    )
+    labels = ", ".join(manifest.labels[:10]) + (f", ... ({len(manifest.labels)})" if len(manifest.labels) > 10 else "")
     rows = [
         ("id", manifest.id),
         ("path", str(artifact.path)),
@@ -70,19 +71,13 @@ def description(artifact: Artifact) -> str:
         ("size", size(facts.size_bytes)),
         (
             "multiply-accumulates",
-            f"{count(operations)} for {facts.reference_input}"
-            if operations
-            else "not countable for this architecture",
+            f"{count(operations)} for {facts.reference_input}" if operations else "not countable for this architecture",
         ),
         *((f"input {spec.name}", f"{spec.dtype} {_shape(spec.shape)}") for spec in manifest.inputs),
         *((f"output {spec.name}", f"{spec.dtype} {_shape(spec.shape)}") for spec in manifest.outputs),
         ("preprocessing", _preprocessing(manifest)),
         *_lineage(manifest),
-        *(
-            [("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")]
-            if manifest.data
-            else []
-        ),
+        *([("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")] if manifest.data else []),
         *([("parity", parity(manifest.parity))] if manifest.parity else []),
         *(("note", note) for note in manifest.notes),
         *(("needs", need) for need in manifest.run.requirements),

@@ -88,9 +88,7 @@ def from_npz(path: Path, request: Request) -> Dataset:
 def _named(wish: str | None, usual: Sequence[str], names: Sequence[str], request: Request) -> str | None:
     if wish is not None:
         if wish not in names:
-            raise InputError(
-                f"{request.source}: no array {wish!r}; the arrays are {', '.join(map(repr, names))}"
-            )
+            raise InputError(f"{request.source}: no array {wish!r}; the arrays are {', '.join(map(repr, names))}")
         return wish
     split = request.split
     patterns = ("{0}",) if split is None else (f"{{0}}_{split}", f"{split}_{{0}}")
@@ -111,9 +109,7 @@ def _array(path: Path, name: str, source: str) -> NDArray[np.generic]:
 
 def _pixels(array: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
-        raise InputError(
-            f"{where}: pixels must be uint8 from 0 to 255, found {array.dtype}; save them as uint8"
-        )
+        raise InputError(f"{where}: pixels must be uint8 from 0 to 255, found {array.dtype}; save them as uint8")
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[3] not in (1, 3):

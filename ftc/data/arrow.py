@@ -78,7 +78,5 @@ def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, 
     features = info.get("features") if isinstance(info, dict) else None
     if not isinstance(features, dict):
         return {}
-    named = {
-        column: feature.get("names") for column, feature in features.items() if isinstance(feature, dict)
-    }
+    named = {column: feature.get("names") for column, feature in features.items() if isinstance(feature, dict)}
     return {column: tuple(map(str, names)) for column, names in named.items() if isinstance(names, list)}

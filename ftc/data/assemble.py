@@ -36,9 +36,7 @@ def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
         from ftc.data.images import from_cells
 
         cells = _cells(table, taken.image)
-        images, files = from_cells(
-            cells, roots, lambda row: f"{request.source}: {table.place(row)}", request.source
-        )
+        images, files = from_cells(cells, roots, lambda row: f"{request.source}: {table.place(row)}", request.source)
         return Dataset(images, ids, request.source, fingerprint(taken, ids, files), taken)
     names = [name for name in (taken.text, taken.text_pair) if name is not None]
     texts = [_texts(table, name, request.source) for name in names]

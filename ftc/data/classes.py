@@ -34,11 +34,7 @@ def by_number(values: Sequence[object], classes: Sequence[str]) -> dict[object, 
     :param values: distinct values
     """
     numbers = {value: number_of(value) for value in values}
-    ids = {
-        value: number
-        for value, number in numbers.items()
-        if number is not None and 0 <= number < len(classes)
-    }
+    ids = {value: number for value, number in numbers.items() if number is not None and 0 <= number < len(classes)}
     return ids if len(ids) == len(values) else None
 
 

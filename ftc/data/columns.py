@@ -56,9 +56,7 @@ def _check_wish(names: Sequence[str], request: Request) -> None:
         if wish is None:
             continue
         if kind != "label" and (kind == "image") != (request.modality == "image"):
-            raise InputError(
-                f"{OPTIONS[kind]} {wish!r}: the checkpoint reads {request.modality}s; leave it out"
-            )
+            raise InputError(f"{OPTIONS[kind]} {wish!r}: the checkpoint reads {request.modality}s; leave it out")
         if kind == "text_pair" and request.pair is False:
             raise InputError(f"{OPTIONS[kind]} {wish!r}: the checkpoint reads single texts; leave it out")
         if wish not in names:
@@ -66,8 +64,7 @@ def _check_wish(names: Sequence[str], request: Request) -> None:
             near = get_close_matches(wish.lower(), by_lower, n=1, cutoff=0.5)
             meant = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
             raise InputError(
-                f"{request.source}: no column {wish!r} ({OPTIONS[kind]}); "
-                f"the columns are {_listed(names)}{meant}"
+                f"{request.source}: no column {wish!r} ({OPTIONS[kind]}); the columns are {_listed(names)}{meant}"
             )
 
 

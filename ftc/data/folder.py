@@ -48,7 +48,7 @@ def from_folder(folder: Path, request: Request) -> Dataset:
             where=f"{request.source}: class directories",
             values=classes,
             place=images.__getitem__,
-            advice=f"name the directories after the checkpoint's classes, or these with --labels{hint}",
+            advice=f"name the directories after the checkpoint's classes{hint}",
         )
         ids = labels.match(column, request.classes, need=request.need_labels)
     elif request.need_labels:

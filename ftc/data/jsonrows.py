@@ -58,8 +58,7 @@ def _parsed(text: str, source: str, first_line: int) -> object:
     except json.JSONDecodeError as error:
         advice = "; if it holds one row per line, name it .jsonl" if error.msg == "Extra data" else ""
         raise InputError(
-            f"{source}: not JSON at line {first_line + error.lineno - 1}, column {error.colno}: "
-            f"{error.msg}{advice}"
+            f"{source}: not JSON at line {first_line + error.lineno - 1}, column {error.colno}: {error.msg}{advice}"
         ) from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, as deeply nested lists
         raise InputError(f"{source}: the JSON from line {first_line} on cannot be read: {error}") from error

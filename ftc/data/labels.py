@@ -30,7 +30,7 @@ class LabelColumn:
     values: Sequence[object]
     place: Callable[[int], str]
     own_names: tuple[str, ...] = ()
-    advice: str = "choose another column with --label-column, or name the checkpoint's classes with --labels"
+    advice: str = "choose another column with --label-column, or correct the labels"
 
 
 def match(column: LabelColumn, classes: Sequence[str], *, need: bool) -> NDArray[np.int64] | None:
@@ -46,9 +46,7 @@ def match(column: LabelColumn, classes: Sequence[str], *, need: bool) -> NDArray
     try:
         distinct = list(dict.fromkeys(column.values))
     except TypeError as error:
-        raise InputError(
-            f"{column.where}: a label must be a name or a number, not a list: {error}"
-        ) from error
+        raise InputError(f"{column.where}: a label must be a name or a number, not a list: {error}") from error
     if not _is_labelled(column, distinct, classes, need):
         return None
     own = _own_names(column, distinct)
@@ -89,9 +87,7 @@ def _own_names(column: LabelColumn, distinct: Sequence[object]) -> dict[object, 
     return None if numbers is None else {value: column.own_names[number] for value, number in numbers.items()}
 
 
-def _by_own_names(
-    column: LabelColumn, own: dict[object, str], classes: Sequence[str]
-) -> dict[object, int] | None:
+def _by_own_names(column: LabelColumn, own: dict[object, str], classes: Sequence[str]) -> dict[object, int] | None:
     """Numbers that the source names itself are matched by these names, not by what the checkpoint counts.
 
     Names that the checkpoint does not know leave the numbers to be matched, unless others contradict them.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ftc.artifact import Artifact, content_id, sha256
 from ftc.errors import InputError
-from ftc.huggingface.model import REFERENCE_LENGTH
+from ftc.huggingface.model import MODEL_CLASS, REFERENCE_LENGTH
 from ftc.huggingface.preprocessing import image_preprocessing, text_preprocessing
 from ftc.huggingface.weights import read_weights
 from ftc.manifest import Ancestor, Facts, Manifest, Preprocessing, RunInstructions, TensorSpec
@@ -53,7 +53,8 @@ def open_checkpoint(path: Path, task: str | None = None) -> Artifact:
     root_id = content_id("", FORMAT, {"files": json.dumps(digests, sort_keys=True), "task": task}, None)
     name = path.resolve().name
     preprocessing: Preprocessing
-    if TASKS.load(task).modality == "text":
+    kind = TASKS.load(task)
+    if kind.modality == "text":
         preprocessing = text_preprocessing(path, config)
         inputs = tuple(TensorSpec(name, "int64", ("batch", "length")) for name in preprocessing.inputs)
         reference = f"1 x {REFERENCE_LENGTH} tokens"
@@ -73,7 +74,7 @@ def open_checkpoint(path: Path, task: str | None = None) -> Artifact:
         root_path=str(path.resolve()),
         inputs=inputs,
         outputs=(TensorSpec("logits", "float32", ("batch", len(labels))),),
-        run=RunInstructions("torch", ".", {}),
+        run=RunInstructions("torch", ".", {MODEL_CLASS: f"AutoModel{kind.architecture_suffix}"}),
         facts=Facts(weights.parameters or 0, None, reference, weights.size_bytes),
     )
     return Artifact(path, manifest)
@@ -90,7 +91,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
     if not file.is_file():
         held = sorted(entry.name for entry in path.iterdir())[:8]
         raise InputError(
-            f"{path} has no config.json, so it is no Hugging Face checkpoint (it holds: {', '.join(held) or 'nothing'}). "
+            f"{path} has no config.json, so it is no Hugging Face checkpoint "
+            f"(it holds: {', '.join(held) or 'nothing'}). "
             "Give the directory that `save_pretrained` wrote."
         )
     try:
@@ -126,9 +128,7 @@ def _task_of(path: Path, config: Mapping[str, Any]) -> str:
 
 def _labels_of(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     if config.get("problem_type") in ("regression", "multi_label_classification"):
-        raise InputError(
-            f"{path}: {config['problem_type']} is not supported yet; single-label classification is."
-        )
+        raise InputError(f"{path}: {config['problem_type']} is not supported yet; single-label classification is.")
     id2label = config.get("id2label")
     if id2label is None:
         # transformers leaves the two default labels out of config.json
@@ -137,9 +137,7 @@ def _labels_of(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         labels = tuple(str(id2label[str(number)]) for number in range(len(id2label)))
     except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: id2label in config.json must number its labels from 0 without gaps."
-        ) from error
+        raise InputError(f"{path}: id2label in config.json must number its labels from 0 without gaps.") from error
     if len(labels) < 2:
         raise InputError(f"{path}: a classifier needs at least two labels, config.json names {len(labels)}.")
     return labels

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ftc.errors import InputError
-from ftc.tasks import TASKS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ftc.artifact import Artifact
     from ftc.manifest import Facts
+
+MODEL_CLASS = "model_class"
+"""Key of the manifest's run settings that names transformers' automatic class for the checkpoint's task."""
 
 REFERENCE_LENGTH = 128
 """Tokens of the input that multiply-accumulates are counted for."""
@@ -51,8 +53,8 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
     if missing:
         raise InputError(
             f"{path}: {len(missing)} weights that the architecture needs are missing or have another shape "
-            f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}). They would be random numbers: fine-tune the model "
-            "and save it whole."
+            f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}). They would be random numbers: "
+            "fine-tune the model and save it whole."
         )
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
@@ -64,7 +66,7 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
 def _automatic(artifact: Artifact) -> Any:
     import transformers
 
-    return getattr(transformers, f"AutoModel{TASKS.load(artifact.manifest.task).architecture_suffix}")
+    return getattr(transformers, artifact.manifest.run.session_config[MODEL_CLASS])
 
 
 def _first_line(error: BaseException) -> str:

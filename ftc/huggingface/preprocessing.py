@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ftc.errors import InputError
+from ftc.huggingface.tokenizer import load_tokenizer
 from ftc.preprocessing import ImagePreprocessing, Resize, TextPreprocessing
 
 if TYPE_CHECKING:
@@ -26,28 +27,6 @@ _OFFSET_POSITIONS = (
     "xmod",
 )
 """Architectures whose position ids begin at pad_token_id + 1, so that many table rows are never used."""
-
-
-def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """The checkpoint's tokenizer, in its `tokenizers`-backed form.
-
-    :raises InputError: if there is none, or only one that exists as Python code
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception for a broken tokenizer.json
-        raise InputError(
-            f"{path} has no tokenizer that can be loaded ({type(error).__name__}: {str(error).splitlines()[0][:160]}). "
-            "Save it beside the weights: tokenizer.save_pretrained(...)."
-        ) from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(
-            f"{path}: its tokenizer ({type(tokenizer).__name__}) exists as Python code only; ftc needs one that the "
-            "tokenizers library can run (a tokenizer.json)."
-        )
-    return tokenizer
 
 
 def text_preprocessing(path: Path, config: Mapping[str, Any]) -> TextPreprocessing:
@@ -84,9 +63,7 @@ def text_preprocessing(path: Path, config: Mapping[str, Any]) -> TextPreprocessi
 
     examples = TextClassification.golden_examples()
     examples += [" ".join(str(example) for example in examples) * 20]
-    theirs = tokenizer(
-        examples, padding=True, truncation=True, max_length=spec.max_length, return_tensors="np"
-    )
+    theirs = tokenizer(examples, padding=True, truncation=True, max_length=spec.max_length, return_tensors="np")
     ours = TextEncoder(spec, tokenizer.backend_tokenizer)(examples)
     for name in spec.inputs:
         if not np.array_equal(ours[name], theirs[name]):
@@ -128,13 +105,9 @@ def image_preprocessing(path: Path) -> ImagePreprocessing:
             path, backend="pil", trust_remote_code=False, local_files_only=True
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise InputError(
-            f"{path}: the image processor cannot be loaded: {str(error).splitlines()[0]}"
-        ) from error
+        raise InputError(f"{path}: the image processor cannot be loaded: {str(error).splitlines()[0]}") from error
     probes = [np.asarray(image) for image in ImageClassification.golden_examples()]
-    theirs = np.concatenate(
-        [processor(images=image, return_tensors="np")["pixel_values"] for image in probes]
-    )
+    theirs = np.concatenate([processor(images=image, return_tensors="np")["pixel_values"] for image in probes])
     height, width = theirs.shape[-2:]
     spec = _image_values(processor, int(height), int(width))
     ours = ImageEncoder(spec)(probes)[spec.input]
@@ -165,7 +138,12 @@ def _image_values(processor: BaseImageProcessor, height: int, width: int) -> Ima
             resize = Resize(resample, shortest_edge=size.shortest_edge)
         else:
             resize = Resize(resample, height=size.height, width=size.width)
-    normalize = flag("do_normalize")
+    mean, std = (None, None)
+    if flag("do_normalize"):
+        mean, std = _triple(processor.image_mean), _triple(processor.image_std)
+    if flag("include_top") and mean is not None and std is not None:
+        # EfficientNet divides by the standard deviation once more for checkpoints with their classifier
+        std = tuple(value * value for value in std)
     return ImagePreprocessing(
         input="pixel_values",
         resize=resize,
@@ -173,8 +151,8 @@ def _image_values(processor: BaseImageProcessor, height: int, width: int) -> Ima
         flip_channels=flag("do_flip_channel_order"),
         scale=float(processor.rescale_factor) if flag("do_rescale") else None,
         offset=-1.0 if flag("rescale_offset") else 0.0,
-        mean=_triple(processor.image_mean) if normalize else None,
-        std=_triple(processor.image_std) if normalize else None,
+        mean=mean,
+        std=std,
         height=height,
         width=width,
     )

@@ -35,6 +35,7 @@ def read_weights(path: Path) -> Weights:
         path / "model.safetensors.index.json",
         path / "pytorch_model.bin",
     )
+    files: tuple[Path, ...]
     if single.is_file():
         files = (single,)
     elif index.is_file():

@@ -9,8 +9,6 @@ RUNTIMES = Registry(
     "runtime",
     {
         "torch": Entry("ftc.runtimes.torch_eager:TorchEager", "PyTorch, eager mode", extra="torch"),
-        "onnxruntime": Entry(
-            "ftc.runtimes.onnx_runtime:OnnxRuntime", "ONNX Runtime on the CPU", extra="onnx"
-        ),
+        "onnxruntime": Entry("ftc.runtimes.onnx_runtime:OnnxRuntime", "ONNX Runtime on the CPU", extra="onnx"),
     },
 )

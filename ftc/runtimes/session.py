@@ -62,9 +62,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_session(
-    artifact: Artifact, options: SessionOptions | None = None, runtime: str | None = None
-) -> Session:
+def open_session(artifact: Artifact, options: SessionOptions | None = None, runtime: str | None = None) -> Session:
     """Open an artifact with the runtime that its manifest names, or with another one that takes its format.
 
     :raises InputError: if the runtime does not open this format or device

@@ -27,7 +27,8 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis in float64; (N, classes) in, (N, classes) out."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponentials: np.ndarray = np.exp(shifted)
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def predictions(logits: np.ndarray, labels: Sequence[str]) -> list[Prediction]:

@@ -64,9 +64,7 @@ class TextEncoder:
         return int(self((example,))["input_ids"].shape[1])
 
     def _padded(self, encodings: Sequence[Encoding], name: str, fill: int, length: int) -> np.ndarray:
-        attribute = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}[
-            name
-        ]
+        attribute = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}[name]
         array = np.full((len(encodings), length), fill, dtype=np.int64)  # (B, L)
         for row, encoding in enumerate(encodings):
             values = getattr(encoding, attribute)
@@ -110,7 +108,7 @@ class ImageEncoder:
             image = center_cropped(image, *spec.crop)
         if spec.flip_channels:
             image = image[..., ::-1]
-        values = image.astype(np.float32)
+        values: np.ndarray = image.astype(np.float32)
         if spec.scale is not None:
             # in float64 first: the processors that checkpoints were trained with round once, at the end
             values = (image.astype(np.float64) * spec.scale + spec.offset).astype(np.float32)

@@ -32,7 +32,7 @@ class TextClassification:
         preprocessing = artifact.manifest.preprocessing
         assert isinstance(preprocessing, TextPreprocessing), "a text task has text preprocessing"
         if artifact.manifest.is_root:
-            from ftc.huggingface.preprocessing import load_tokenizer
+            from ftc.huggingface.tokenizer import load_tokenizer
 
             tokenizer = load_tokenizer(artifact.path).backend_tokenizer
             return cls(artifact.manifest.labels, TextEncoder(preprocessing, tokenizer))

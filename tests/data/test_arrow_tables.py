@@ -59,9 +59,7 @@ def test_parquet_texts_and_labels_of_every_type(tmp_path: Path, labels: Any) -> 
         ({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}, "no rows"),
     ],
 )
-def test_parquet_rows_that_cannot_be_taken_are_refused(
-    tmp_path: Path, table: dict[str, Any], message: str
-) -> None:
+def test_parquet_rows_that_cannot_be_taken_are_refused(tmp_path: Path, table: dict[str, Any], message: str) -> None:
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=message):
         read(tmp_path / "a.parquet")
@@ -79,12 +77,8 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "expected"), [(["yes", "no"], [1, 0, 0]), (["a", "b"], [0, 1, 1])])
-def test_names_noted_for_numbers_decide_over_the_numbers(
-    tmp_path: Path, names: list[str], expected: list[int]
-) -> None:
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
-    )
+def test_names_noted_for_numbers_decide_over_the_numbers(tmp_path: Path, names: list[str], expected: list[int]) -> None:
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
     rows = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, 1]}, features=features)
     rows.to_parquet(tmp_path / "a.parquet")
     rows.save_to_disk(str(tmp_path / "saved"))
@@ -131,9 +125,7 @@ def test_images_of_a_saved_dataset_are_decoded_on_access(tmp_path: Path) -> None
     rows = {"image": [Image.fromarray(array) for array in arrays], "label": [0, 1]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))
     data = read(tmp_path / "saved", modality="image")
-    assert all(
-        np.array_equal(np.asarray(image), array) for image, array in zip(data.examples, arrays, strict=True)
-    )
+    assert all(np.array_equal(np.asarray(image), array) for image, array in zip(data.examples, arrays, strict=True))
     assert ids(data.sample(1, seed=0)) in ([0], [1])
 
 

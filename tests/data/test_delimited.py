@@ -99,9 +99,7 @@ def test_the_line_of_a_bad_row_counts_line_ends_inside_quotes(tmp_path: Path) ->
         read(tmp_path / "a.csv", 'text,label\n"a\nb\nc",yes\nshort\n')
 
 
-@pytest.mark.parametrize(
-    "content", ['text,label\na,yes\n"never closed,no\nb,yes\n', 'text,label\na,yes\n"b"c,no\n']
-)
+@pytest.mark.parametrize("content", ['text,label\na,yes\n"never closed,no\nb,yes\n', 'text,label\na,yes\n"b"c,no\n'])
 def test_malformed_quotes_are_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match="malformed CSV in the row from line 3 on"):
         read(tmp_path / "a.csv", content)
@@ -111,9 +109,7 @@ def test_malformed_quotes_are_refused(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_bytes_that_are_not_utf8_are_located(tmp_path: Path, name: str, mark: bytes) -> None:
     content = mark + b"text\nfine\ncaf\xe9\n"
-    with pytest.raises(
-        InputError, match=rf"{name}: not UTF-8: byte 0xe9 at offset {len(mark) + 13}, line 3; save"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: not UTF-8: byte 0xe9 at offset {len(mark) + 13}, line 3; save"):
         read(tmp_path / name, content)
 
 

@@ -15,9 +15,7 @@ from ftc.errors import InputError
 
 @pytest.mark.parametrize("name", ["", "a/b/c/d", "../a", "a b", "a:b:c", "https://host/a", "/etc"])
 def test_names_that_are_none_are_refused(name: str) -> None:
-    with pytest.raises(
-        InputError, match="write hub:name, hub:owner/name or hub:owner/name/config, then :split"
-    ):
+    with pytest.raises(InputError, match="write hub:name, hub:owner/name or hub:owner/name/config, then :split"):
         load(f"hub:{name}", modality="text", classes=("no", "yes"))
 
 
@@ -26,9 +24,7 @@ def test_two_different_splits_are_refused() -> None:
         load("hub:owner/name:dev", modality="text", classes=("no", "yes"), split="test")
 
 
-def test_a_folder_of_that_name_is_not_read_in_place_of_the_hub(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_that_name_is_not_read_in_place_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "owner" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="owner/name is a file or folder here"):

@@ -28,9 +28,7 @@ def test_files_are_found_beside_the_list_and_in_images(tmp_path: Path) -> None:
     (tmp_path / "images" / "deep").mkdir(parents=True)
     for seed, place in enumerate(["a.png", "images/b.png", "images/deep/c.png"]):
         Image.fromarray(pixels(seed)).save(tmp_path / place)
-    data = listed(
-        tmp_path, "a.png,dog\nb.png,cat\ndeep/../deep/c.png,dog\nimages/b.png,cat\n", need_labels=True
-    )
+    data = listed(tmp_path, "a.png,dog\nb.png,cat\ndeep/../deep/c.png,dog\nimages/b.png,cat\n", need_labels=True)
     assert data.columns == Columns(label="label", image="file")
     assert data.labels is not None
     assert data.labels.tolist() == [1, 0, 1, 0]
@@ -93,9 +91,7 @@ def test_the_orientation_that_a_camera_noted_is_not_applied(tmp_path: Path) -> N
         ("x" * 5000, "no image file"),
     ],
 )
-def test_a_file_that_is_missing_or_outside_is_refused_with_its_row(
-    tmp_path: Path, name: str, message: str
-) -> None:
+def test_a_file_that_is_missing_or_outside_is_refused_with_its_row(tmp_path: Path, name: str, message: str) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     Image.fromarray(pixels(0)).save(tmp_path / "secret.png")
@@ -149,13 +145,8 @@ def test_a_column_of_encoded_images_is_read_from_parquet(tmp_path: Path) -> None
     cells = [{"bytes": encoded.getvalue(), "path": "/gone.png"}, {"bytes": None, "path": "b.png"}]
     pq.write_table(pa.table({"image": cells, "label": [1, 0]}), tmp_path / "a.parquet")
     data = load(str(tmp_path / "a.parquet"), modality="image", classes=CLASSES, need_labels=True)
-    assert [
-        np.array_equal(np.asarray(image), pixels(seed))
-        for image, seed in zip(data.examples, (2, 3), strict=True)
-    ]
-    pq.write_table(
-        pa.table({"image": [encoded.getvalue(), b"broken"], "label": [1, 0]}), tmp_path / "b.parquet"
-    )
+    assert [np.array_equal(np.asarray(image), pixels(seed)) for image, seed in zip(data.examples, (2, 3), strict=True)]
+    pq.write_table(pa.table({"image": [encoded.getvalue(), b"broken"], "label": [1, 0]}), tmp_path / "b.parquet")
     data = load(str(tmp_path / "b.parquet"), modality="image", classes=CLASSES)
     assert np.array_equal(np.asarray(data.examples[0]), pixels(2))
     with pytest.raises(InputError, match="row 2: not an image"):

@@ -19,13 +19,9 @@ def picture(path: Path, seed: int = 0) -> None:
     Image.fromarray(np.full((4, 6, 3), seed, dtype=np.uint8)).save(path)
 
 
-def read(
-    folder: Path, *, need: bool = True, split: str | None = None, columns: Columns | None = None
-) -> Dataset:
+def read(folder: Path, *, need: bool = True, split: str | None = None, columns: Columns | None = None) -> Dataset:
     columns = columns or Columns()
-    return load(
-        str(folder), modality="image", classes=CLASSES, need_labels=need, split=split, columns=columns
-    )
+    return load(str(folder), modality="image", classes=CLASSES, need_labels=need, split=split, columns=columns)
 
 
 def test_directories_are_classes_and_the_order_is_that_of_the_paths(
@@ -76,9 +72,7 @@ def test_a_list_of_labels_in_the_folder_is_pointed_out(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_images_without_class_directories_have_no_labels(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_without_class_directories_have_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture(tmp_path / "a.png")
     assert read(tmp_path, need=False).labels is None
     assert "read without labels" in capsys.readouterr().err

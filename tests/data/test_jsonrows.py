@@ -72,8 +72,6 @@ def test_columns_of_later_rows_are_seen(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "a", "label": ["yes"]}', "a label must be a name or a number, not a list"),
     ],
 )
-def test_anything_else_is_refused_with_its_place(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
+def test_anything_else_is_refused_with_its_place(tmp_path: Path, name: str, content: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(tmp_path / name, content)

@@ -93,9 +93,7 @@ def test_a_split_of_a_file_with_several(tmp_path: Path, arrays: dict[str, Any]) 
 
 def test_labels_are_missed_only_where_they_are_needed(tmp_path: Path) -> None:
     assert read(tmp_path, {"x": X}, need=False).labels is None
-    with pytest.raises(
-        InputError, match=r"no array of labels \(y, labels, label\) among 'x'; name it with --label"
-    ):
+    with pytest.raises(InputError, match=r"no array of labels \(y, labels, label\) among 'x'; name it with --label"):
         read(tmp_path, {"x": X})
 
 
@@ -121,9 +119,7 @@ def test_the_fingerprint_is_that_of_pixels_and_labels(tmp_path: Path) -> None:
         ({"x": X, "y": np.array([{}, 1, 2, 3], dtype=object)}, "array 'y' cannot be read: .*allow_pickle"),
     ],
 )
-def test_arrays_that_cannot_be_taken_are_refused(
-    tmp_path: Path, arrays: dict[str, Any], message: str
-) -> None:
+def test_arrays_that_cannot_be_taken_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(tmp_path, arrays)
 

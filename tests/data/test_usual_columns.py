@@ -66,9 +66,7 @@ def test_columns_are_found_by_their_usual_names_and_named_aloud(
         ("sentence1,sentence2", Columns("sentence1", "sentence2")),
     ],
 )
-def test_a_checkpoint_that_wants_pairs_gets_more_kinds_of_them(
-    tmp_path: Path, header: str, taken: Columns
-) -> None:
+def test_a_checkpoint_that_wants_pairs_gets_more_kinds_of_them(tmp_path: Path, header: str, taken: Columns) -> None:
     assert read(tmp_path, header, pair=True).columns == taken
 
 
@@ -125,9 +123,7 @@ def test_columns_that_cannot_be_taken_are_refused(
 
 
 def test_needed_labels_without_a_column_list_what_there_is_and_the_usual_names(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"labels found among 'text', 'coarse'\n.*label, labels, .*\n.*--label-column"
-    ):
+    with pytest.raises(InputError, match=r"labels found among 'text', 'coarse'\n.*label, labels, .*\n.*--label-column"):
         read(tmp_path, "text,coarse", need=True)
 
 

@@ -26,7 +26,16 @@ def manifest() -> Manifest:
         task="image-classification",
         labels=("a", "b"),
         preprocessing=ImagePreprocessing(
-            "pixel_values", Resize(2, shortest_edge=8), (8, 8), False, 1 / 255, 0.0, (0.5,) * 3, (0.5,) * 3, 8, 8
+            "pixel_values",
+            Resize(2, shortest_edge=8),
+            (8, 8),
+            False,
+            1 / 255,
+            0.0,
+            (0.5,) * 3,
+            (0.5,) * 3,
+            8,
+            8,
         ),
         lineage=(Ancestor("root", "thing", "huggingface", None), Ancestor("abc", "thing-onnx", "onnx", None)),
         root_path="/nowhere",
@@ -67,7 +76,8 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), RuntimeError("IoError: No space left on device (os error 28)")]
+    "error",
+    [OSError(28, "No space left on device"), RuntimeError("IoError: No space left on device (os error 28)")],
 )
 def test_a_full_disk_is_said_plainly(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(RunError, match="no space left on the disk"), draft(tmp_path / "out"):

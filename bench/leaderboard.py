@@ -1,0 +1,93 @@
+"""The leaderboard: a pure function of a run, with the reason why each loser lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench import statistics
+from bench.standing import Judge, Standing, Verdict
+from ftc.measurement import Conditions, Measurement, Run
+
+_PLACES: dict[Verdict, int] = {"winner": 0, "slower": 1, "over budget": 2, "accuracy unknown": 2, "failed": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Standings, best first.
+
+    :param winner: the winner's id; None where no candidate could be ranked
+    :param reason: why that one
+    :param float_onnx_absent: why no ratio to a float ONNX export is given; None where it is
+    """
+
+    run: str
+    root_id: str
+    main_metric: str
+    max_drop_points: float
+    winner: str | None
+    reason: str
+    float_onnx_absent: str | None
+    standings: tuple[Standing, ...]
+    conditions: Conditions
+
+
+def rank(run: Run) -> Leaderboard:
+    """Rank by speed at batch 1 those that stay inside the accuracy budget.
+
+    The checkpoint is the reference for accuracy and the float ONNX export for speed; either stands in for the
+    other where that is missing. A candidate wins only if its interval lies above 1; if none does, the
+    reference wins.
+    """
+    measured = sorted(
+        (m for m in run.measurements if m.samples is not None and m.failure is None),
+        key=lambda m: m.candidate.name,
+    )
+    judge = Judge(
+        run,
+        float_onnx=next((m for m in measured if m.candidate.is_float_onnx), None),
+        root=next((m for m in measured if m.candidate.is_root), None),
+    )
+    winner, reason = _winner([m for m in measured if judge.refusal(m) is None], judge)
+    standings = [judge.standing(measurement, winner) for measurement in run.measurements]
+    return Leaderboard(
+        run=run.id,
+        root_id=run.root_id,
+        main_metric=run.main_metric,
+        max_drop_points=run.max_drop_points,
+        winner=winner.candidate.id if winner is not None else None,
+        reason=reason,
+        float_onnx_absent=_absent(run) if judge.float_onnx is None else None,
+        standings=tuple(sorted(standings, key=_place)),
+        conditions=run.conditions,
+    )
+
+
+def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:
+    if not fit:
+        return None, "no candidate could be shown to stay inside the accuracy budget"
+    reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
+    if reference is None:
+        fastest = min(fit, key=lambda m: statistics.median_ns(m.samples.single_ns) if m.samples else float("inf"))
+        return fastest, "the fastest inside the accuracy budget"
+    compared = [(judge.ratio(m, reference), m) for m in fit if m is not reference]
+    faster = [(ratio, m) for ratio, m in compared if ratio is not None and ratio.is_faster]
+    if not faster:
+        return reference, "nothing inside the accuracy budget is faster"
+    ratio, best = max(faster, key=lambda entry: entry[0].value)
+    drop = judge.drop_points(best)
+    lost = "accuracy was not measured" if drop is None else f"drop {drop:.2f} points of {judge.run.main_metric}"
+    interval = f"95 % interval {ratio.low:.2f}-{ratio.high:.2f}"
+    return best, f"{ratio.value:.2f}x as fast as {reference.candidate.name} ({interval}), {lost}"
+
+
+def _absent(run: Run) -> str:
+    failed = next((m.candidate.name for m in run.measurements if m.candidate.is_float_onnx), None)
+    if failed is not None:
+        return f"the float ONNX export, {failed}, failed"
+    return "no float ONNX export of the checkpoint is among the candidates (ftc export makes one)"
+
+
+def _place(standing: Standing) -> tuple[int, float, str]:
+    ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+    return _PLACES[standing.verdict], -ratio.value if ratio is not None else 0.0, standing.candidate.name

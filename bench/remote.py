@@ -1,0 +1,134 @@
+"""The parent's end of a worker: starts it, asks, blocks for the answer, and knows why it died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bench import wire
+from bench.clock import WARM_CALLS
+from ftc.console import verbosity
+from ftc.errors import RunError
+from ftc.manifest import to_json
+
+if TYPE_CHECKING:
+    from bench.worker import Kind
+    from ftc.artifact import Artifact
+    from ftc.data import Example
+
+_PACKAGES = str(Path(__file__).resolve().parents[1])
+
+
+class WorkerError(RunError):
+    """A candidate could not be opened, or its process died; the message says why."""
+
+
+class Worker:
+    """A process for one candidate; ends with the `with` block, however that is left."""
+
+    def __init__(self, artifact: Artifact, threads: int, device: str) -> None:
+        self._artifact, self._threads, self._device = artifact, threads, device
+        self._words: IO[bytes] | None = None
+        if not verbosity.libraries:
+            self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the `with` block ends
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for stream in (self.process.stdin, self.process.stdout):
+                # the dead process may not have read the last request
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()  # type: ignore[union-attr]
+        if self._words is not None:
+            self._words.close()
+
+    def open(self) -> dict[str, Any]:
+        """Start the process and open the candidate in it.
+
+        :return: `load_ns` and the session's own `session` conditions
+        """
+        environment = {
+            **os.environ,
+            "TOKENIZERS_PARALLELISM": "false",
+            "OMP_NUM_THREADS": str(self._threads),
+            "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
+        }
+        # -P: a file named bench.py in the user's working directory must not be taken for this package.
+        # A fresh interpreter, not multiprocessing: that would run a script without a __main__ guard again.
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            env=environment,
+        )
+        answer, _ = self._ask(
+            do="open",
+            manifest=to_json(self._artifact.manifest),
+            path=str(self._artifact.path),
+            threads=self._threads,
+            device=self._device,
+        )
+        return answer
+
+    def prepare(self, examples: Sequence[Example], batches: Sequence[Sequence[int]]) -> list[int]:
+        """See `bench.worker.Subject.prepare`."""
+        texts, images = wire.packed(examples)
+        rows = [list(batch) for batch in batches]
+        return list(self._ask(images, do="prepare", examples=texts, batches=rows)[0]["encode_ns"])
+
+    def sample(self, kind: Kind, order: Sequence[int], warm: int = WARM_CALLS) -> list[int]:
+        """See `bench.worker.Subject.sample`."""
+        return list(self._ask(do="sample", kind=kind, order=list(order), warm=warm)[0]["ns"])
+
+    def answer(self, examples: Sequence[Example]) -> np.ndarray:
+        """See `bench.worker.Subject.answer`."""
+        texts, images = wire.packed(examples)
+        return self._ask(images, do="answer", examples=texts)[1]["logits"]
+
+    def peak_rss_bytes(self) -> int:
+        """The process's largest resident memory so far."""
+        return int(self._ask(do="memory")[0]["peak_rss_bytes"])
+
+    def _ask(self, arrays: wire.Arrays | None = None, **request: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        assert self.process is not None, "opened first"
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            wire.send(self.process.stdin, request, arrays)
+            reply = wire.receive(self.process.stdout)
+        except BrokenPipeError:
+            reply = None
+        if reply is None:
+            raise WorkerError(_post_mortem(self.process.wait(), str(request["do"]), self._words))
+        if "failed" in reply[0]:
+            raise WorkerError(reply[0]["failed"])
+        return reply
+
+
+def _post_mortem(code: int, stage: str, words: IO[bytes] | None) -> str:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        how += " (the system does this when memory runs out)"
+    lines: list[str] = []
+    if words is not None:
+        words.seek(0)
+        lines = words.read().decode(errors="replace").strip().splitlines()
+    return f"its process {how} at {stage!r}" + (f": {lines[-1][:200]}" if lines else "")

@@ -1,0 +1,111 @@
+"""The leaderboard as a table for people and as one JSON object for machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.leaderboard import Leaderboard
+from bench.standing import Standing
+from bench.statistics import Ratio
+from ftc.measurement import Conditions
+
+_WIDTH = 100
+"""Columns for a table that goes into a file or a pipe."""
+
+_HEADINGS = (
+    "size\nMB",
+    "p50\nms",
+    "p90\nms",
+    "x float\nONNX",
+    "x\ntorch",
+    "rows\n/s",
+    "accuracy",
+    "drop\npoints",
+    "RAM\nMB",
+    "load\ns",
+)
+
+
+def to_json(board: Leaderboard) -> str:
+    """Everything but the raw samples, which are in the results file."""
+    return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
+
+
+def show(board: Leaderboard, artifacts: Path, console: Console | None = None) -> None:
+    """Print the table, the winner, why the others lost, the conditions, and what to do next."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_WIDTH)
+    console.print(_table(board))
+    for standing in board.standings:
+        won = standing.verdict == "winner"
+        line = f"{standing.candidate.name}: {board.reason if won else standing.reason}"
+        console.print(Text(f"winner  {line}" if won else f"        {line}"), soft_wrap=True)
+    remarks = [f"no winner: {board.reason}"] if board.winner is None else []
+    if board.float_onnx_absent is not None:
+        remarks.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
+    for remark in remarks:
+        console.print(Text(remark), soft_wrap=True)
+    for remark in _conditions(board.conditions):
+        console.print(Text(remark, style="dim"), soft_wrap=True)
+    if board.winner is not None:
+        elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
+        console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
+
+
+def _table(board: Leaderboard) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    for heading in _HEADINGS:
+        name = board.main_metric if heading == "accuracy" else heading
+        table.add_column(name, justify="right", overflow="fold")
+    for standing in board.standings:
+        style = {"winner": "bold green", "failed": "dim"}.get(standing.verdict, "")
+        table.add_row(standing.candidate.name, *_cells(standing, board.main_metric), style=style)
+    return table
+
+
+def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
+    root_ratio = standing.ratio_to_root
+    return (
+        _number(standing.candidate.size_bytes, 1e-6, 1),
+        _number(standing.p50_ns, 1e-6, 2),
+        _number(standing.p90_ns, 1e-6, 2),
+        _interval(standing.ratio_to_float_onnx),
+        f"{root_ratio.value:.2f}" if root_ratio is not None else "-",
+        _number(standing.rows_per_second, 1, 0),
+        _number(standing.metrics.get(metric), 1, 4),
+        _number(standing.drop_points, 1, 2),
+        _number(standing.peak_rss_bytes, 1e-6, 0),
+        _number(standing.load_ns, 1e-9, 2),
+    )
+
+
+def _number(value: float | None, factor: float, digits: int) -> str:
+    return "-" if value is None else f"{value * factor + 0.0:.{digits}f}"
+
+
+def _interval(ratio: Ratio | None) -> str:
+    return "-" if ratio is None else f"{ratio.value:.2f}\n{ratio.low:.2f}-{ratio.high:.2f}"
+
+
+def _conditions(conditions: Conditions) -> tuple[str, str]:
+    machine, data = conditions.machine, conditions.data
+    quota = f", quota of {machine.cpu_quota:g} cores" if machine.cpu_quota is not None else ""
+    load = f", load {machine.load_average:.1f}" if machine.load_average is not None else ""
+    rows = f"{data.rows} rows of {data.source}" if data is not None else "no data"
+    versions = [f"{name} {machine.versions[name]}" for name in ("torch", "onnxruntime") if name in machine.versions]
+    vectors = ", ".join(machine.instructions) or "no vector extensions known"
+    return (
+        f"{machine.cpu} ({vectors}), {conditions.threads} threads on {machine.cores} cores{quota}{load}, "
+        f"{', '.join(versions)}",
+        f"{rows}; {conditions.timed_examples} timed, length {conditions.lengths[0]} (median) to "
+        f"{conditions.lengths[1]}; throughput in batches of {conditions.batch_size}; ratios at batch 1 with "
+        f"95 % intervals; seed {conditions.seed}",
+    )

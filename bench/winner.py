@@ -1,0 +1,42 @@
+"""The winner of the last run, for whoever ships it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.leaderboard import rank
+from bench.results import FILE_NAME
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+from ftc.console import say
+from ftc.errors import InputError
+from ftc.measurement import read_results
+
+
+def latest_winner(artifacts: Path) -> Artifact:
+    """The artifact that won the most recent run that was not interrupted.
+
+    :param artifacts: the directory whose `bench.jsonl` is read
+    :raises InputError: if nothing was measured, nothing won, or the winner is gone or was made anew
+    """
+    path = artifacts / FILE_NAME
+    again = f"Measure: ftc bench --artifacts {artifacts} --data FILE; or name the artifact."
+    if not path.is_file():
+        raise InputError(f"{artifacts} holds no measurements ({FILE_NAME}), so there is no winner yet. {again}")
+    run = next((run for run in reversed(read_results(path)) if run.is_complete), None)
+    if run is None:
+        raise InputError(f"{path} holds no run that was measured to its end. {again}")
+    board = rank(run)
+    if board.winner is None:
+        raise InputError(f"the run of {run.started} has no winner: {board.reason}. {again}")
+    winner = board.standings[0].candidate
+    # artifacts that were moved together with their results are found beside them
+    places = [artifacts / Path(winner.path).name, Path(winner.path)]
+    for place in places:
+        if place.exists() and (found := open_any(place)).manifest.id == winner.id:
+            say(f"winner of the run of {run.started}: {winner.name}, {board.reason}")
+            return found
+    raise InputError(
+        f"{winner.name}, the winner of the run of {run.started}, is no longer at {winner.path} "
+        f"with the content that was measured (id {winner.id}). {again}"
+    )

@@ -1,0 +1,96 @@
+"""What one service needs on disk: the artifact in `model/` and how to run it in `service.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ftc.artifact import Artifact, is_artifact, open_artifact
+from ftc.errors import InputError
+
+MODEL = "model"
+SETTINGS = "service.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a service runs its model.
+
+    :param threads: threads inside one operator; None takes every core the process may use
+    :param max_batch_size: rows of concurrent requests that are put through the model together
+    :param max_latency_ms: a request that would take longer than this is refused with 503
+    :param measured: the leaderboard's row for this artifact, if there is one
+    """
+
+    threads: int | None = None
+    max_batch_size: int = 32
+    max_latency_ms: int = 60_000
+    measured: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("threads", self.threads, 1),
+            ("max-batch-size", self.max_batch_size, 2),  # the smallest that BentoML's batching takes
+            ("max-latency-ms", self.max_latency_ms, 1),
+        ):
+            if value is not None and value < least:
+                raise InputError(f"--{name} must be at least {least}, got {value}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An artifact with its settings, as a directory holds them."""
+
+    artifact: Artifact
+    settings: Settings
+
+
+def write_settings(settings: Settings, directory: Path) -> None:
+    """Write `service.json`."""
+    (directory / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """Open the bundle in a directory; without a `service.json` the default settings hold.
+
+    :raises InputError: if there is no artifact in it, or the settings cannot be read
+    """
+    model, file = directory / MODEL, directory / SETTINGS
+    if not is_artifact(model):
+        raise InputError(
+            f"there is no artifact to serve in {model}. Let 'ftc package ARTIFACT' build the Bento, "
+            f"or copy an artifact there: cp -r artifacts/NAME {model}"
+        )
+    if not file.is_file():
+        return Bundle(open_artifact(model), Settings())
+    try:
+        return Bundle(open_artifact(model), Settings(**json.loads(file.read_text(encoding="utf-8"))))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{file} holds no settings of a service: {error}.") from error
+
+
+def here() -> Bundle:
+    """The bundle that this very copy of the package lies in: a Bento's `src/`, or a checkout."""
+    return read_bundle(Path(__file__).resolve().parents[1])
+
+
+def about(bundle: Bundle) -> dict[str, Any]:
+    """What a service tells of itself: JSON values only."""
+    manifest, settings = bundle.artifact.manifest, bundle.settings
+    return {
+        "name": manifest.name,
+        "id": manifest.id,
+        "task": manifest.task,
+        "labels": list(manifest.labels),
+        "format": manifest.format,
+        "runtime": manifest.run.runtime,
+        "lineage": [
+            {"name": ancestor.name, "id": ancestor.id, "step": ancestor.step.name if ancestor.step else None}
+            for ancestor in manifest.lineage
+        ],
+        "size_bytes": manifest.facts.size_bytes,
+        **asdict(settings),
+    }

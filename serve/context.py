@@ -1,0 +1,59 @@
+"""The directory that a service runs from and a Bento is built from: code, artifact, settings, no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import ftc
+from ftc import golden
+from ftc.artifact import Artifact, draft, open_artifact, seal
+from ftc.console import progress
+from serve.bundle import MODEL, Bundle, Settings, write_settings
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "cli", "demo")
+
+
+def stage(artifact: Artifact, settings: Settings, directory: Path) -> Bundle:
+    """Fill an empty directory with the packages, the artifact and `service.json`.
+
+    A checkpoint becomes an artifact on the way: it gets a manifest, and golden examples answered by itself.
+
+    :raises InputError: if a file of the artifact does not have the content its manifest names
+    """
+    for source in (Path(ftc.__file__).parent, Path(__file__).parent):
+        shutil.copytree(source, directory / source.name, ignore=_LEFT_OUT)
+    model = directory / MODEL
+    if artifact.manifest.files:
+        open_artifact(artifact.path, verify=True)
+        shutil.copytree(artifact.path, model, copy_function=_link_or_copy)
+        staged = open_artifact(model)
+    else:
+        staged = _sealed_checkpoint(artifact, settings, model)
+    write_settings(settings, directory)
+    return Bundle(staged, settings)
+
+
+def _sealed_checkpoint(artifact: Artifact, settings: Settings, target: Path) -> Artifact:
+    import numpy as np
+
+    from ftc.runtimes.session import SessionOptions, open_session
+    from ftc.tasks.task import open_task
+
+    task, session = open_task(artifact), open_session(artifact, SessionOptions(settings.threads))
+    examples = task.golden_examples()
+    with progress("computing the golden examples' answers with the checkpoint"):
+        logits = np.concatenate([session.run(task.encode([example]))["logits"] for example in examples])
+    with draft(target) as directory:
+        shutil.copytree(artifact.path, directory, copy_function=_link_or_copy, dirs_exist_ok=True)
+        golden.write(golden.Golden(tuple(examples), logits, logits), directory)
+        return seal(directory, target, artifact.manifest)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Share the bytes of a file that nobody writes to; copy it where the disk is another one."""
+    try:
+        os.link(Path(source).resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,45 @@
+"""A service on this machine until Ctrl-C: a Bento from the store, or an artifact as it is."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from ftc.console import say
+from ftc.errors import RunError
+from serve import store
+from serve.bundle import Settings
+from serve.context import stage
+from serve.example import curl
+from serve.server import require_free, running
+
+
+def serve_forever(target: str | None, host: str, port: int, settings: Settings) -> None:
+    """Serve, say when the service is ready and how to ask it, and return after Ctrl-C.
+
+    :param target: an artifact or checkpoint, a Bento's tag, or None for the Bento packaged last
+    :param settings: for artifacts; a Bento has its own
+    :raises InputError: if there is nothing to serve, or the port is taken
+    :raises RunError: if the service does not become ready or ends by itself
+    """
+    require_free(host, port)
+    with tempfile.TemporaryDirectory(prefix="ftc-serve-") as place:
+        if target is not None and Path(target).exists():
+            from ftc.checkpoint import open_any
+
+            stage(open_any(Path(target)), settings, Path(place))
+            name = "serve.service:FtcService"
+        else:
+            name = store.latest() if target is None else store.find(target)
+        say(f"starting {target or name}")
+        with running(name, Path(place), host, port, sys.stderr) as server:
+            try:
+                server.wait_until_ready()
+                example = curl(server.get("/metadata")["task"], server.url)
+                say(f"ready at {server.url} (Ctrl-C ends it); try:\n  {example}")
+                code = server.process.wait()
+            except KeyboardInterrupt:
+                say("stopping")
+                return
+            raise RunError(f"the service ended by itself with code {code}")

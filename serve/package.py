@@ -1,0 +1,139 @@
+"""Packaging: stage, build, start what was built, replay the golden examples, keep it if all agree."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftc.artifact import Artifact
+from ftc.console import progress
+from ftc.errors import InputError, RunError
+from serve import requirements, store
+from serve.bundle import Bundle, Settings
+from serve.context import stage
+from serve.example import curl
+from serve.replay import replay
+from serve.server import free_port, running
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")  # what BentoML allows
+_TAIL_LINES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A Bento that was built, started, and answered as its artifact does.
+
+    :param size_bytes: code, model and environment files, uncompressed
+    :param replayed: golden examples whose scores agreed to 1e-5
+    :param requirements: what the service imports, pinned; what those need is pinned as well
+    """
+
+    tag: str
+    path: str
+    size_bytes: int
+    artifact: str
+    runtime: str
+    replayed: int
+    requirements: tuple[str, ...]
+    packages: int
+
+
+def package(artifact: Artifact, settings: Settings | None = None, name: str | None = None) -> Packaged:
+    """Build a Bento from an artifact into BentoML's store.
+
+    :param name: the Bento's name; None takes the artifact's, in the letters that BentoML allows
+    :raises InputError: if the name is not allowed, or services cannot run the artifact's runtime
+    :raises RunError: if the built Bento does not start or answers differently; it is deleted again
+    """
+    if name is None:
+        name = re.sub(r"[^a-z0-9._-]+", "-", artifact.manifest.name.lower()).strip("._-")[:63].rstrip("._-")
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a Bento: up to 63 lower-case letters, digits, '-', '_' and '.', "
+            "a letter or digit at both ends. Choose another with --name."
+        )
+    direct = requirements.direct(artifact.manifest)
+    packages = requirements.pinned(direct)
+    version = store.new_version(name)
+    tag = f"{name}:{version}"
+    kept = False
+    try:
+        with tempfile.TemporaryDirectory(prefix="ftc-package-") as place:
+            bundle = stage(artifact, settings or Settings(), Path(place))
+            with progress(f"building {tag}"):
+                built = _build(Path(place), bundle, name, version, packages)
+            with progress(f"starting {tag} and replaying the golden examples"):
+                replayed = _check(tag, built["path"], bundle.artifact)
+        kept = True
+    finally:
+        if not kept:
+            store.delete(tag)
+    return Packaged(
+        tag=tag,
+        path=built["path"],
+        size_bytes=built["size_bytes"],
+        artifact=artifact.manifest.id,
+        runtime=artifact.manifest.run.runtime,
+        replayed=replayed,
+        requirements=tuple(packages[: len(direct)]),
+        packages=len(packages),
+    )
+
+
+def _build(context: Path, bundle: Bundle, name: str, version: str, packages: list[str]) -> dict[str, Any]:
+    # BentoML writes its own requirement itself
+    packages = [package for package in packages if not package.startswith("bentoml==")]
+    request = {
+        "name": name,
+        "version": version,
+        "packages": packages,
+        "description": _description(bundle, name),
+    }
+    child = subprocess.run(
+        [sys.executable, "-m", "serve.build"],
+        cwd=context,
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    if child.returncode != 0:
+        raise RunError(f"BentoML could not build the Bento; its last lines were:\n{_tail(child.stderr)}")
+    built: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return built
+
+
+def _check(tag: str, path: str, artifact: Artifact) -> int:
+    with tempfile.TemporaryDirectory(prefix="ftc-check-") as empty:
+        place, log = Path(empty), Path(empty) / "log"
+        try:
+            with (
+                log.open("wb") as output,
+                running(path, place, "127.0.0.1", free_port(), output, home=place) as server,
+            ):
+                server.wait_until_ready()
+                return replay(artifact, server)
+        except RunError as error:
+            said = _tail(log.read_text(encoding="utf-8", errors="replace"))
+            raise RunError(f"{tag} was not kept: {error}. The service's last lines were:\n{said}") from error
+
+
+def _tail(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines()[-_TAIL_LINES:])
+
+
+def _description(bundle: Bundle, name: str) -> str:
+    manifest = bundle.artifact.manifest
+    way = " -> ".join(ancestor.name for ancestor in manifest.lineage)
+    labels = ", ".join(manifest.labels[:10]) + (", ..." if len(manifest.labels) > 10 else "")
+    return (
+        f"# {name}\n\n{manifest.task}: {labels}\n\n"
+        f"{way} (id {manifest.id}), run by {manifest.run.runtime}.\n\n"
+        f"```\n{curl(manifest.task, 'http://127.0.0.1:3000')}\n```\n"
+    )

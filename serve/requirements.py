@@ -1,0 +1,62 @@
+"""The Python packages that a service needs, pinned to the versions it was checked with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from ftc.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    from ftc.manifest import Manifest
+
+ALWAYS = ("bentoml", "numpy", "pydantic")
+MODALITY = {"text": ("tokenizers",), "image": ("pillow",)}
+# to package another runtime: a line here
+RUNTIME = {"onnxruntime": ("onnxruntime",), "torch": ("torch", "transformers", "safetensors")}
+
+
+def direct(manifest: Manifest) -> tuple[str, ...]:
+    """What the service itself imports for this artifact.
+
+    :raises InputError: if services cannot run the artifact's runtime
+    """
+    runtime = manifest.run.runtime
+    if runtime not in RUNTIME:
+        raise InputError(
+            f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
+            "Choose an artifact of one of these."
+        )
+    return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime])
+
+
+def pinned(names: Sequence[str]) -> list[str]:
+    """The named packages and all that they need here, as `name==version`, the named ones first.
+
+    Everything is pinned, so that an image built next year holds what was checked today. Local versions
+    (`2.13.0+cpu`) lose their suffix: the public index does not know them.
+
+    :raises MissingExtra: if a package is not installed
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    versions: dict[str, str] = {}
+    waiting = [Requirement(name) for name in names]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        wanted = waiting.pop(0)
+        for extra in ("", *sorted(wanted.extras)):
+            name = str(canonicalize_name(wanted.name))
+            if (name, extra) in seen:
+                continue
+            seen.add((name, extra))
+            try:
+                distribution = metadata.distribution(name)
+            except metadata.PackageNotFoundError as error:
+                raise MissingExtra("packaging", name, "serve") from error
+            versions[name] = distribution.version.partition("+")[0]
+            needs = map(Requirement, distribution.requires or ())
+            waiting += [need for need in needs if not need.marker or need.marker.evaluate({"extra": extra})]
+    return [f"{name}=={version}" for name, version in versions.items()]

@@ -1,0 +1,124 @@
+"""Who wins, and why the others lost, on runs made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.leaderboard import rank
+from bench.report import show, to_json
+from tests.bench.made import measurement, run
+
+
+def test_the_fastest_inside_the_budget_wins() -> None:
+    board = rank(
+        run(
+            measurement("torch", 8000, 0.900),
+            measurement("onnx", 4000, 0.900),
+            measurement("int8", 2000, 0.895),
+            measurement("tiny", 1000, 0.877),
+        )
+    )
+    assert [(s.candidate.name, s.verdict) for s in board.standings] == [
+        ("int8", "winner"),
+        ("onnx", "slower"),
+        ("torch", "slower"),
+        ("tiny", "over budget"),
+    ]
+    reasons = {s.candidate.name: s.reason for s in board.standings}
+    assert reasons["onnx"] == "slower than int8: 0.50x"
+    assert reasons["tiny"] == "drop of 2.30 points exceeds 1"
+    assert "2.00x as fast as onnx" in board.reason
+    assert "drop 0.50 points of accuracy" in board.reason
+    winner = board.standings[0]
+    assert winner.ratio_to_root is not None
+    assert winner.ratio_to_root.value == pytest.approx(4, rel=0.01)
+    assert winner.drop_points == pytest.approx(0.5)
+    assert winner.label_agreement == 1.0
+
+
+def test_a_drop_of_just_the_budget_is_inside_it() -> None:
+    runs = [
+        run(measurement("torch", 8000, 0.9), measurement("int8", 2000, 0.89), max_drop_points=m) for m in (1.0, 0.9)
+    ]
+    assert [rank(made).winner for made in runs] == ["id-of-int8", "id-of-torch"]
+
+
+def test_the_float_export_wins_when_nothing_beats_it() -> None:
+    board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 5000)))
+    assert board.winner == "id-of-onnx"
+    assert board.reason == "nothing inside the accuracy budget is faster"
+
+
+def test_faster_is_not_claimed_from_noise() -> None:
+    noisy = measurement("int8", 3990, jitter=20)
+    board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), noisy))
+    assert board.winner == "id-of-onnx"
+    int8 = next(s for s in board.standings if s.candidate.name == "int8")
+    assert int8.ratio_to_float_onnx is not None
+    assert int8.ratio_to_float_onnx.low < 1 < int8.ratio_to_float_onnx.high
+    assert int8.reason.startswith("not faster than onnx: 1.0")
+
+
+def test_without_a_float_export_the_checkpoint_is_the_reference() -> None:
+    board = rank(run(measurement("torch", 8000), measurement("int8", 2000)))
+    assert board.winner == "id-of-int8"
+    assert "4.00x as fast as torch" in board.reason
+    assert board.standings[0].ratio_to_float_onnx is None
+    assert "no float ONNX export" in str(board.float_onnx_absent)
+
+
+def test_without_the_checkpoint_the_float_export_is_the_reference_for_accuracy() -> None:
+    board = rank(run(measurement("onnx", 4000, 0.9), measurement("int8", 2000, 0.88)))
+    assert board.winner == "id-of-onnx"
+    assert board.standings[1].reason == "drop of 2.00 points exceeds 1"
+
+
+def test_unknown_accuracy_lets_only_lossless_candidates_win() -> None:
+    made = run(*(measurement(*entry, accuracy=None) for entry in (("torch", 8000), ("onnx", 4000), ("int8", 2000))))
+    board = rank(made)
+    assert board.winner == "id-of-onnx"
+    assert board.standings[-1].verdict == "accuracy unknown"
+    assert board.standings[-1].ratio_to_float_onnx is not None
+
+
+def test_failures_come_last_with_their_reason_and_may_leave_no_winner() -> None:
+    broken = measurement("int8", None, None, failure="its process was killed by signal 9")
+    board = rank(run(measurement("torch", 8000), broken, measurement("onnx", None, failure="damaged")))
+    assert [s.verdict for s in board.standings] == ["winner", "failed", "failed"]
+    assert board.standings[1].reason == "failed: its process was killed by signal 9"
+    assert board.float_onnx_absent == "the float ONNX export, onnx, failed"
+    assert rank(run(measurement("int8", 2000))).winner is None
+
+
+def test_the_table_shows_every_candidate_its_fate_and_the_next_command(tmp_path: Path) -> None:
+    board = rank(
+        run(
+            measurement("torch", 8_000_000, 0.9),
+            measurement("onnx", 4_000_000, 0.9),
+            measurement("int8", 2_000_000, 0.895),
+            measurement("broken", None, None, failure="no memory"),
+        )
+    )
+    with (tmp_path / "out").open("w+") as file:
+        show(board, Path("artifacts"), Console(file=file))
+        file.seek(0)
+        text = file.read()
+    assert max(len(line) for line in text.splitlines() if "0.8950" in line) <= 100
+    for part in (
+        "2.00",
+        "0.8950",
+        "0.50",
+        "winner  int8: ",
+        "broken: failed: no memory",
+        "next: ftc package\n",
+    ):
+        assert part in text
+
+
+def test_json_leaves_the_raw_samples_out() -> None:
+    text = to_json(rank(run(measurement("torch", 8000), measurement("onnx", 4000))))
+    assert "single_ns" not in text
+    assert '"winner": "id-of-onnx"' in text

@@ -1,0 +1,237 @@
+"""Whole runs with real worker processes on tiny models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from bench import wire
+from bench.candidates import select
+from bench.leaderboard import rank
+from bench.remote import Worker, WorkerError
+from bench.run import Options, bench
+from bench.trial import Trial
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+from ftc.data import Dataset
+from ftc.errors import InputError, RunError
+from ftc.measurement import read_results
+from ftc.runtimes.session import open_session
+from ftc.tasks.task import open_task
+
+QUICK = Options(threads=1, time_budget_s=0.3)
+
+
+def workers() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if "bench.worker" in " ".join(p.cmdline())]
+
+
+def test_the_checkpoint_and_its_exports_are_measured_and_one_broken_file_is_a_row(
+    text_checkpoint: Path, text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(text_int8.path, tmp_path / "broken"))
+    (broken / "model.onnx").write_bytes(b"\0" * text_int8.manifest.facts.size_bytes)
+    damaged = replace(text_int8, path=broken, manifest=replace(text_int8.manifest, id="0" * 16, name="damaged"))
+    path = tmp_path / "bench.jsonl"
+    candidates = [text_onnx, text_int8, damaged, open_any(text_checkpoint)]
+    board = bench(candidates, data=text_data, options=QUICK, results_path=path)
+    assert board.winner is not None
+    assert board.standings[-1].candidate.name == "damaged"
+    assert "ONNX Runtime cannot open it" in board.standings[-1].reason
+    assert not workers()
+
+    (run,) = read_results(path)
+    assert rank(run) == board
+    assert run.conditions.data is not None
+    assert (run.conditions.data.rows, run.conditions.data.fingerprint) == (40, text_data.fingerprint)
+    assert run.conditions.threads == 1
+    for measurement in run.measurements:
+        if measurement.failure is None:
+            assert measurement.samples is not None
+            assert measurement.opening is not None
+            assert len(measurement.samples.single_ns) >= 10
+            assert all(value > 0 for row in measurement.samples.single_ns for value in row)
+            assert measurement.samples.peak_rss_bytes > 10**7
+    onnx = next(s for s in board.standings if s.candidate.name == text_onnx.manifest.name)
+    assert onnx.label_agreement == 1.0
+    assert onnx.drop_points == 0.0
+    assert onnx.candidate.lossless
+
+
+def test_accuracy_is_that_of_batches_of_one(text_int8: Artifact, text_data: Dataset, tmp_path: Path) -> None:
+    bench([text_int8], data=text_data, options=QUICK, results_path=tmp_path / "b.jsonl")
+    task, session = open_task(text_int8), open_session(text_int8)
+    logits = np.concatenate([session.run(task.encode([example]))["logits"] for example in text_data.examples])
+    (run,) = read_results(tmp_path / "b.jsonl")
+    accuracy = run.measurements[0].accuracy
+    assert accuracy is not None
+    assert accuracy.predictions == tuple(logits.argmax(-1).tolist())
+    assert text_data.labels is not None
+    assert accuracy.metrics == pytest.approx(task.score({"logits": logits}, text_data.labels))
+
+
+def test_without_data_only_lossless_candidates_may_win(
+    text_onnx: Artifact, text_int8: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = bench([text_int8, text_onnx], options=QUICK)
+    assert board.winner == text_onnx.manifest.id
+    assert board.conditions.data is None
+    assert "no --data" in capsys.readouterr().err
+
+
+def test_limit_draws_rows_and_says_so(
+    text_onnx: Artifact, text_data: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = bench([text_onnx], data=text_data, options=replace(QUICK, limit=7))
+    assert board.conditions.data is not None
+    assert board.conditions.data.rows == 7
+    assert "7 of 40 rows" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_says_how_it_ended_and_leaves_nothing(text_onnx: Artifact) -> None:
+    with Worker(text_onnx, 1, "cpu") as worker:
+        worker.open()
+        assert worker.process is not None
+        worker.process.send_signal(signal.SIGKILL)
+        worker.process.wait()
+        with pytest.raises(WorkerError, match=r"killed by signal 9 .* at 'memory'"):
+            worker.peak_rss_bytes()
+    assert not workers()
+
+
+def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
+    text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Trial.answer
+
+    def killed_after_answering(self: Trial, *args: object) -> None:
+        answer(self, *args)  # type: ignore[arg-type]
+        if self.candidate.id == text_int8.manifest.id:
+            assert self.worker.process is not None
+            os.kill(self.worker.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(Trial, "answer", killed_after_answering)
+    board = bench([text_onnx, text_int8], data=text_data, options=QUICK)
+    assert board.winner == text_onnx.manifest.id
+    failed = board.standings[-1]
+    assert failed.verdict == "failed"
+    assert "killed by signal 9" in failed.reason
+    assert failed.metrics["accuracy"] >= 0, "what was found before is kept"
+
+
+def test_when_all_fail_the_run_fails(text_onnx: Artifact, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(text_onnx.path, tmp_path / "copy"))
+    (copy / "model.onnx").write_bytes(b"\0" * text_onnx.manifest.facts.size_bytes)
+    with pytest.raises(RunError, match="no candidate could be measured"):
+        bench([replace(text_onnx, path=copy)], options=QUICK)
+
+
+def test_a_script_without_a_main_guard_works_and_an_interrupt_leaves_no_process(
+    text_onnx: Artifact, tmp_path: Path
+) -> None:
+    (tmp_path / "bench.py").write_text("raise SystemExit('the wrong bench')\n")
+    script = tmp_path / "notebook" / "script.py"
+    script.parent.mkdir()
+    script.write_text(
+        "from pathlib import Path\n"
+        "from bench.candidates import select\n"
+        "from bench.run import Options, bench\n"
+        f"candidates = select([Path({str(text_onnx.path)!r})], Path('none'))\n"
+        "print('begun', flush=True)\n"
+        "bench(candidates, options=Options(threads=1, time_budget_s=600, batch_size=4096))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    children: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    while not children and time.monotonic() < deadline and process.poll() is None:
+        children = psutil.Process(process.pid).children()
+        time.sleep(0.05)
+    assert children, process.communicate()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert gone
+    assert not alive
+
+
+def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None:
+    with pytest.raises(InputError, match="no GPU"):
+        Options(device="cuda")
+    with pytest.raises(InputError, match="must be positive"):
+        Options(batch_size=0)
+    with pytest.raises(InputError, match="nothing to measure"):
+        bench([])
+
+
+def test_every_artifact_of_a_directory_is_taken_with_its_root_first(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+) -> None:
+    for artifact in (text_onnx, text_int8):
+        shutil.copytree(artifact.path, tmp_path / artifact.path.name)
+    chosen = select([], tmp_path)
+    assert [a.manifest.format for a in chosen] == ["huggingface", "onnx", "onnx"]
+    assert chosen[0].manifest.id == text_onnx.manifest.root_id
+    assert len(select([tmp_path / text_onnx.path.name], tmp_path)) == 2
+    with pytest.raises(InputError, match="holds no artifacts"):
+        select([], tmp_path / "nothing")
+
+
+def test_different_roots_are_listed_and_refused(text_onnx: Artifact, image_onnx: Artifact) -> None:
+    with pytest.raises(InputError, match="different checkpoints") as caught:
+        select([text_onnx.path, image_onnx.path], Path("artifacts"))
+    assert "tiny-bert" in str(caught.value)
+    assert "tiny-resnet" in str(caught.value)
+
+
+def test_a_root_that_moved_or_changed_is_said(
+    text_onnx: Artifact,
+    text_checkpoint: Path,
+    image_checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = Path(shutil.copytree(text_onnx.path, tmp_path / "copy"))
+    manifest = (copy / "ftc.json").read_text()
+    (copy / "ftc.json").write_text(manifest.replace(str(text_checkpoint.resolve()), str(tmp_path / "gone")))
+    assert len(select([copy], tmp_path)) == 1
+    assert "no longer at" in capsys.readouterr().err
+    assert len(select([copy], tmp_path, root=text_checkpoint)) == 2
+    changed = Path(shutil.copytree(text_checkpoint, tmp_path / "gone"))
+    config = (changed / "config.json").read_text()
+    (changed / "config.json").write_text(config.replace('"negative"', '"bad"'))
+    assert len(select([copy], tmp_path)) == 1
+    assert "was changed since" in capsys.readouterr().err
+    with pytest.raises(InputError, match="is not the checkpoint"):
+        select([copy], tmp_path, root=changed)
+
+
+def test_examples_travel_through_the_pipe_unchanged() -> None:
+    import io
+
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    examples = ["a", ("b", "c"), image, "ä\u2028"]
+    texts, images = wire.packed(examples)
+    stream = io.BytesIO()
+    wire.send(stream, {"examples": texts}, images)
+    stream.seek(0)
+    received = wire.receive(stream)
+    assert received is not None
+    back = wire.unpacked(received[0]["examples"], received[1])
+    assert back[:2] == examples[:2]
+    assert back[3] == examples[3]
+    np.testing.assert_array_equal(back[2], image)
+    stream.seek(0)
+    assert wire.receive(io.BytesIO(stream.read()[:-1])) is None, "the other side died while writing"

@@ -1,0 +1,176 @@
+"""`ftc inspect`, `export` and `quantize` as a user types them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ftc.artifact import find_artifacts, open_artifact
+
+
+def ftc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ftc", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
+    """The command ended with the code and one message, and nothing on stdout."""
+    assert result.returncode == code, result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    message = result.stderr.split("Error: ", 1)[1]
+    assert all(word in message for word in words), message
+
+
+def test_inspect_quantize_inspect(text_checkpoint: Path, tmp_path: Path) -> None:
+    inspected = ftc("inspect", text_checkpoint)
+    assert inspected.returncode == 0
+    assert "text-classification" in inspected.stdout
+    assert "negative, positive" in inspected.stdout
+    made = ftc("quantize", text_checkpoint, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    names = [artifact.path.name for artifact in find_artifacts(tmp_path / "artifacts")]
+    assert names == ["tiny-bert-dynamic-int8", "tiny-bert-onnx"]
+    assert "artifacts/tiny-bert-dynamic-int8" in made.stdout
+    assert "next: ftc bench" in made.stdout
+    verified = ftc("inspect", tmp_path / "artifacts" / "tiny-bert-dynamic-int8", "--verify")
+    for line in ("quantize-onnx-dynamic", "export-onnx", "parity", "onnxruntime on model.onnx", "sha256"):
+        assert line in verified.stdout
+    again = ftc("quantize", text_checkpoint, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+
+
+def test_results_as_json_and_nothing_else_on_stdout(text_checkpoint: Path, tmp_path: Path) -> None:
+    made = ftc("export", text_checkpoint, "--json", "-o", tmp_path / "out")
+    summary = json.loads(made.stdout)
+    assert Path(summary["path"]) == tmp_path / "out"
+    shown = json.loads(ftc("inspect", tmp_path / "out", "--json").stdout)
+    assert shown["id"] == summary["id"]
+    assert shown["parity"]["lossy"] is False
+
+
+def test_quiet_says_nothing_but_the_result(text_checkpoint: Path, tmp_path: Path) -> None:
+    made = ftc("-q", "quantize", text_checkpoint, "--artifacts", tmp_path / "a")
+    assert made.returncode == 0
+    assert made.stderr == ""
+
+
+def test_static_quantization_calibrates_on_data(text_checkpoint: Path, tmp_path: Path) -> None:
+    rows = "".join(f"good film {number}\t{number % 2}\n" for number in range(40))
+    (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + rows)
+    made = ftc("quantize", text_checkpoint, "--mode", "static", "--data", "train.tsv", "--rows", "16", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "text = 'sentence'" in made.stderr
+    artifact = open_artifact(tmp_path / "artifacts" / "tiny-bert-static-int8")
+    assert artifact.manifest.data is not None
+    assert artifact.manifest.data.rows == 16
+
+
+def test_a_convolutional_model_is_quantized_statically_or_not_at_all(
+    image_checkpoint: Path, image_rows: Path, tmp_path: Path
+) -> None:
+    refused(ftc("quantize", image_checkpoint, cwd=tmp_path), "convolutional", "--data")
+    refused(ftc("quantize", image_checkpoint, "--mode", "dynamic", cwd=tmp_path), "slower", "--mode static")
+    assert not (tmp_path / "artifacts").exists()
+    made = ftc("quantize", image_checkpoint, "--data", image_rows, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "artifacts" / "tiny-resnet-static-int8" / "ftc.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mode", "static"], ["--data"]),
+        (["--data", "rows.tsv"], ["--mode static"]),
+        (["--method", "entropy"], ["--mode static"]),
+        (["--mode", "static", "--data", "missing.tsv"], ["missing.tsv"]),
+        (["--mode", "static", "--data", "rows.tsv", "--text-column", "txt"], ["txt", "sentence"]),
+        (["--mode", "static", "--data", "foreign.tsv"], ["angry", "negative", "positive"]),
+        (["--mode", "static", "--data", "empty.tsv"], ["empty.tsv"]),
+        (["--exclude", "no_such_node"], ["no_such_node"]),
+        (["--task", "image-classification"], ["preprocessor_config.json"]),
+        (["--task", "nonsense"], ["nonsense", "text-classification"]),
+    ],
+)
+def test_bad_requests(text_checkpoint: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    (tmp_path / "rows.tsv").write_text("sentence\tlabel\ngood\t1\nbad\t0\n")
+    (tmp_path / "foreign.tsv").write_text("sentence\tlabel\ngood\tangry\n")
+    (tmp_path / "empty.tsv").write_text("sentence\tlabel\n")
+    refused(ftc("quantize", text_checkpoint, *arguments, cwd=tmp_path), *words)
+
+
+@pytest.mark.parametrize("path", ["nothing", "empty", "file.txt"])
+@pytest.mark.parametrize("command", ["inspect", "export", "quantize"])
+def test_bad_paths(tmp_path: Path, command: str, path: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("x")
+    refused(ftc(command, path, cwd=tmp_path), path)
+
+
+def test_quantizing_twice_is_refused(text_int8: object, tmp_path: Path) -> None:
+    path = text_int8.path  # type: ignore[attr-defined]
+    refused(ftc("quantize", path, "--artifacts", tmp_path), "quantized already")
+
+
+def test_an_output_with_other_content_is_kept(text_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("x")
+    refused(ftc("export", text_checkpoint, "-o", tmp_path / "out"), "--force")
+    assert (tmp_path / "out" / "precious").exists()
+    assert ftc("export", text_checkpoint, "-o", tmp_path / "out", "--force").returncode == 0
+    assert open_artifact(tmp_path / "out").manifest.format == "onnx"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_it_leaves_nothing_and_the_same_command_then_succeeds(
+    text_checkpoint: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "ftc", "export", str(text_checkpoint), "-o", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not any(tmp_path.glob(".ftc-draft-*")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (130, 143)
+    assert "Traceback" not in stderr
+    assert list(tmp_path.iterdir()) == []
+    assert ftc("export", text_checkpoint, "-o", "out", cwd=tmp_path).returncode == 0
+
+
+def test_killed_in_the_middle_the_same_command_then_succeeds(text_checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ftc", "quantize", str(text_checkpoint)]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not any((tmp_path / "artifacts").glob(".ftc-draft-*")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert find_artifacts(tmp_path / "artifacts") == ()
+    assert ftc("quantize", text_checkpoint, cwd=tmp_path).returncode == 0
+    for artifact in find_artifacts(tmp_path / "artifacts"):
+        open_artifact(artifact.path, verify=True)
+
+
+def test_a_full_disk(text_checkpoint: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("only root can make a small disk")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode != 0:
+        pytest.skip("this machine does not let a small disk be mounted")
+    try:
+        refused(ftc("export", text_checkpoint, "-o", disk / "out"), "no space left", "-o", code=1)
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
