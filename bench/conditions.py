@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +26,8 @@ INSTRUCTIONS = (
 
 LIBRARIES = ("ftc", "torch", "transformers", "onnxruntime", "tokenizers", "numpy", "pillow")
 
+BUSY_OVER_S = 0.5
+
 _CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -43,7 +44,7 @@ def machine() -> Machine:
         cores=available_cores(),
         cpu_quota=_cpu_quota(),
         governor=_text(_GOVERNOR),
-        load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        busy_cores=psutil.cpu_percent(interval=BUSY_OVER_S) / 100 * (psutil.cpu_count() or 1),
         memory_bytes=int(psutil.virtual_memory().total),
         platform=platform.platform(),
         python=platform.python_version(),

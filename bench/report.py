@@ -98,7 +98,7 @@ def _interval(ratio: Ratio | None) -> str:
 def _conditions(conditions: Conditions) -> tuple[str, str]:
     machine, data = conditions.machine, conditions.data
     quota = f", quota of {machine.cpu_quota:g} cores" if machine.cpu_quota is not None else ""
-    load = f", load {machine.load_average:.1f}" if machine.load_average is not None else ""
+    load = f", {machine.busy_cores:.1f} cores busy with other work at the start"
     rows = f"{data.rows} rows of {data.source}" if data is not None else "no data"
     versions = [f"{name} {machine.versions[name]}" for name in ("torch", "onnxruntime") if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"

@@ -24,7 +24,7 @@ from ftc.measurement import AccuracyTaken, Conditions, Measured, Record, Run, Ru
 from ftc.runtimes.session import SessionOptions
 from ftc.tasks.task import Task, open_task
 
-_BUSY_SHARE = 0.5
+_BUSY_SHARE = 0.15
 """Of the cores; above it, other work disturbs what is measured."""
 
 
@@ -120,10 +120,10 @@ def _begun(
     candidates: Sequence[Artifact], task: Task, examples: Timed, answered: Dataset | None, options: Options
 ) -> RunBegun:
     machine = conditions.machine()
-    if machine.load_average is not None and machine.load_average > _BUSY_SHARE * machine.cores:
+    if machine.busy_cores > _BUSY_SHARE * machine.cores:
         caution(
-            f"the machine is busy (load average {machine.load_average:.1f}, {machine.cores} cores): times will "
-            "be too long, and ratios flatter those whose calls are short. Measure again when it is quiet."
+            f"the machine is busy ({machine.busy_cores:.1f} of {machine.cores} cores with other work): times will be "
+            "too long, and ratios flatter those whose calls are short. Measure again when it is quiet."
         )
     return RunBegun(
         run=os.urandom(8).hex(),

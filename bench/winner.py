@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from bench.leaderboard import rank
+from bench.report import to_json
 from bench.results import FILE_NAME
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
@@ -40,3 +43,15 @@ def latest_winner(artifacts: Path) -> Artifact:
         f"{winner.name}, the winner of the run of {run.started}, is no longer at {winner.path} "
         f"with the content that was measured (id {winner.id}). {again}"
     )
+
+
+def measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
+    """The artifact's row of the latest leaderboard that has one, with what it was measured under; None if none has."""
+    path = artifacts / FILE_NAME
+    for run in reversed(read_results(path)) if path.is_file() else ():
+        board = json.loads(to_json(rank(run)))
+        for row in board["standings"]:
+            if row["candidate"]["id"] == artifact.manifest.id:
+                del row["candidate"]["path"]  # of this machine, nothing to tell a service's users
+                return {**row, "main_metric": board["main_metric"], "conditions": board["conditions"]}
+    return None

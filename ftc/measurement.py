@@ -113,7 +113,8 @@ class Machine:
     :param instructions: the instruction sets that decide how fast INT8 and bfloat16 are
     :param cores: cores this process may run on
     :param cpu_quota: cores' worth of time that the control group allows
-    :param load_average: processes running or waiting in the minute before the run began
+    :param busy_cores: cores' worth of time that other work took in the half second before the run began; the load
+        average would count what this very process did in the minute before
     """
 
     cpu: str
@@ -121,7 +122,7 @@ class Machine:
     cores: int
     cpu_quota: float | None
     governor: str | None
-    load_average: float | None
+    busy_cores: float
     memory_bytes: int
     platform: str
     python: str

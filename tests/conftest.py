@@ -20,10 +20,12 @@ from ftc.data import Dataset, load
 
 TEXT_LABELS = ("negative", "positive")
 IMAGE_LABELS = ("circle", "square", "star")
-WORDS = tuple(
-    "a an and arrived bad battery bright change charming day delivery early film for good how i is it journey last "
-    "my not of often order recommend screen slow the this to two was where would".split()  # noqa: SIM905
+SENTENCES = (
+    "the battery arrived early and the screen is bright",
+    "how often would you recommend a slow delivery to my two last addresses",
+    "where was it not for good and i change this order of a charming film journey bad day",
 )
+WORDS = tuple(sorted({word for sentence in SENTENCES for word in sentence.split()}))
 
 
 def save_text_checkpoint(path: Path, *, architecture: str = "Bert", seed: int = 0, **config: object) -> Path:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ftc.cli import options
 
 if TYPE_CHECKING:
-    from ftc.artifact import Artifact
     from serve.package import Packaged
 
 
@@ -54,32 +53,15 @@ def package(
     ftc package artifacts/minilm-sst2-dynamic-int8    this one
     ftc package --threads 2 --name sentiment          as it will be deployed
     """
-    from bench.winner import latest_winner
+    from bench.winner import latest_winner, measured
     from ftc.checkpoint import open_any
     from serve.bundle import Settings
     from serve.package import package as run
 
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
-    settings = Settings(threads, max_batch_size, max_latency_ms, _measured(chosen, artifacts))
+    settings = Settings(threads, max_batch_size, max_latency_ms, measured(chosen, artifacts))
     packaged = run(chosen, settings, name)
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
-
-
-def _measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
-    """The artifact's row of the latest leaderboard that has one, with what it was measured under."""
-    from bench.leaderboard import rank
-    from bench.report import to_json
-    from bench.results import FILE_NAME
-    from ftc.measurement import read_results
-
-    results = artifacts / FILE_NAME
-    for run in reversed(read_results(results)) if results.is_file() else ():
-        board = json.loads(to_json(rank(run)))
-        for row in board["standings"]:
-            if row["candidate"]["id"] == artifact.manifest.id:
-                del row["candidate"]["path"]  # of this machine, nothing to tell a service's users
-                return {**row, "main_metric": board["main_metric"], "conditions": board["conditions"]}
-    return None
 
 
 def _report(packaged: Packaged) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ftc.console import progress
 from ftc.data.dataset import OnAccess
@@ -95,7 +95,9 @@ def decode(encoded: bytes, where: str) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, struct.error) as error:
         # What Pillow's decoders raise on damaged files; UnidentifiedImageError is an OSError.
         known = ", ".join(FORMATS)
-        raise InputError(f"{where}: not an image that can be decoded ({known}): {error}") from error
+        # of a file that is no image at all Pillow names only the buffer it was read from
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise InputError(f"{where}: not an image that can be decoded ({known}){reason}") from error
 
 
 def _inside(name: str, roots: FileRoots, where: str) -> Path:

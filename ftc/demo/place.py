@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ftc import __version__
 from ftc.artifact import draft
 from ftc.demo.subject import DATA
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from ftc.demo.subject import Subject
@@ -28,6 +28,7 @@ def prepare(directory: Path, subject: Subject, *, force: bool = False) -> None:
 
     :param force: begin anew: what earlier demos left is deleted, as is anything else under the same names
     :raises InputError: if something else is there, and `force` is False
+    :raises RunError: if the place cannot be written
     """
     wanted = {"demo": subject.name, "version": __version__, "recipe": asdict(subject)}  # type: ignore[call-overload]
     mark = directory / MARK
@@ -42,8 +43,11 @@ def prepare(directory: Path, subject: Subject, *, force: bool = False) -> None:
             f"{directory} holds {found} already. Choose another place with -o, or begin anew with --force, "
             f"which deletes {DATA}/, {subject.name}/, {ARTIFACTS}/ and {BENTOS}/ in it."
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    mark.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write to {directory}: {error.strerror}. Choose another place with -o.") from error
 
 
 def made_once(target: Path, make: Callable[[Path], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from ftc.console import say
 from ftc.demo.place import ARTIFACTS, BENTOS, LOG, made_once, prepare
 from ftc.demo.subject import DATA
+from ftc.errors import RunError
 from ftc.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -154,24 +156,27 @@ def _asked(tag: str, subject: Subject, directory: Path) -> Answer:
     from serve.server import free_port, running
 
     words, example = subject.question(directory / DATA)
-    with (
-        (directory / LOG).open("wb") as log,
-        running(tag, directory, "127.0.0.1", free_port(), log) as server,
-    ):
-        server.wait_until_ready()
-        (prediction,) = server.post("/predict", request_body(example))
+    path = directory / LOG
+    try:
+        with path.open("wb") as log, running(tag, directory, "127.0.0.1", free_port(), log) as server:
+            server.wait_until_ready()
+            (prediction,) = server.post("/predict", request_body(example))
+    except RunError as error:
+        raise RunError(f"{error}. What the service said is in {path}.") from error
     return Answer(words, prediction["label"], prediction["score"])
 
 
 def _next(subject: Subject, directory: Path, winner: Artifact, packaged: Packaged) -> tuple[tuple[str, str], ...]:
-    test = directory / DATA / subject.test
+    chosen, made, test, bentos = (
+        shlex.quote(str(path))
+        for path in (winner.path, directory / ARTIFACTS, directory / DATA / subject.test, directory / BENTOS)
+    )
     ours = Path(packaged.path).is_relative_to((directory / BENTOS).resolve())
-    setting = f"BENTOML_HOME={directory / BENTOS} " if ours else ""
+    setting = f"BENTOML_HOME={bentos} " if ours else ""
     return (
-        (f"ftc inspect {winner.path}", "what the winner is and how it came about"),
-        (f"ftc bench --artifacts {directory / ARTIFACTS} --data {test}", "measure again, on all cores"),
-        (f"ftc serve {winner.path}", "serve it until Ctrl-C"),
+        (f"ftc inspect {chosen}", "what the winner is and how it came about"),
+        (f"ftc bench --artifacts {made} --data {test}", "measure again, on all cores"),
+        (f"ftc serve {chosen}", "serve it until Ctrl-C"),
         (f"{setting}bentoml containerize {packaged.tag}", "make a Docker image of the Bento"),
         ("ftc quantize CHECKPOINT", "begin with a model of your own"),
-        *(((f"rm -r {directory}", "remove all that the demo wrote"),) if ours else ()),
     )

@@ -61,8 +61,6 @@ def fit(
             advance(len(batch))
             return collate(batch)
 
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         set_seed(schedule.seed)
         model = build()
         arguments = TrainingArguments(
@@ -82,6 +80,10 @@ def fit(
             report_to="none",
             disable_tqdm=True,
         )
-        Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collated).train()
-        torch.set_num_threads(threads)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collated).train()
+        finally:
+            torch.set_num_threads(threads)
         return model.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,4 +141,6 @@ def _labels_of(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
         raise InputError(f"{path}: id2label in config.json must number its labels from 0 without gaps.") from error
     if len(labels) < 2:
         raise InputError(f"{path}: a classifier needs at least two labels, config.json names {len(labels)}.")
-    return labels
+    # ImageNet has two classes called "crane": answers and scores by name would mix them up
+    repeated = {name for name, times in Counter(labels).items() if times > 1}
+    return tuple(f"{name} ({number})" if name in repeated else name for number, name in enumerate(labels))

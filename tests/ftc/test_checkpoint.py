@@ -215,3 +215,9 @@ def test_the_checkpoint_is_never_written_to(text_checkpoint: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in text_checkpoint.iterdir()}
     load_model(open_any(text_checkpoint))
     assert {path.name: path.stat().st_mtime_ns for path in text_checkpoint.iterdir()} == before
+
+
+def test_labels_that_share_a_name_are_told_apart(image_checkpoint: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(image_checkpoint, tmp_path / "ckpt"))
+    edit_config(path, id2label={"0": "crane", "1": "crane", "2": "heron"})
+    assert open_any(path).manifest.labels == ("crane (0)", "crane (1)", "heron")
