@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ def apply(
     with draft(target) as directory, quiet_libraries():
         parent = _golden_of(source)
         made = step.run(source, directory, data)
+        gc.collect()  # exporters leave cycles that would hold the whole network while the result is opened
         name = f"{source.manifest.lineage[0].name}-{step.suffix}"
         manifest = replace(
             source.manifest,

@@ -61,13 +61,18 @@ class ExportOnnx:
         with progress("exporting to ONNX"):
             # the fusions know the operators of "eager" attention only
             model = load_model(source, attention="eager" if fused else None)
+            weights = (*model.parameters(), *model.buffers())
+            for tensor in weights:
+                tensor.data = tensor.data.clone()  # memory of its own, where the loader maps the whole file
             program = _exported(model, _sample(source), fused)
             if fused:
                 onnx_rewrites.for_cpu(program)
             else:
                 onnx_rewrites.clean(program)
-            del model
             size_bytes = _save(program, draft)
+            # the exporter keeps the network alive for good: its weights are taken from it
+            for tensor in weights:
+                tensor.data = torch.empty(0)
         used = {value.name for value in program.graph.inputs}
         return Made(
             run=RunInstructions("onnxruntime", MODEL_FILE, onnx_rewrites.KEEP_UNFUSED if fused else {}),

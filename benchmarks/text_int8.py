@@ -1,0 +1,62 @@
+"""Zero-configuration INT8 of a text classifier: size, accuracy, speed at 128 tokens and at the data's own lengths.
+
+python benchmarks/text_int8.py CHECKPOINT --test test.tsv [--train train.tsv]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+
+from measuring import FTC, checked
+
+from ftc.checkpoint import open_any
+from ftc.data import load
+from ftc.tasks.task import Task, open_task
+
+LENGTH = 128
+
+
+def of_length(task: Task, texts: list[str], count: int) -> list[str]:
+    """Texts of just `LENGTH` tokens, made of the words of the given ones."""
+    words = itertools.cycle(word for text in texts for word in text.split())
+    made = []
+    while len(made) < count:
+        text = next(words)
+        while task.length(text) < LENGTH:
+            text += " " + next(words)
+        if task.length(text) == LENGTH:
+            made.append(text)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--train", type=Path, help="Rows to calibrate static INT8 on.")
+    parser.add_argument("--time-budget", default="60")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    artifacts = ["--artifacts", str(folder / "artifacts")]
+    checked([*FTC, "quantize", arguments.checkpoint, *artifacts])
+    if arguments.train is not None:
+        checked([*FTC, "quantize", arguments.checkpoint, "--mode", "static", "--data", arguments.train, *artifacts])
+    root = open_any(arguments.checkpoint)
+    rows = load(str(arguments.test), modality="text", classes=root.manifest.labels)
+    long = folder / "long.tsv"
+    texts = of_length(open_task(root), [text for text in rows.examples if isinstance(text, str)], 64)
+    long.write_text("\n".join(["sentence", *texts]) + "\n", encoding="utf-8")
+    budget = ["--time-budget", arguments.time_budget]
+    print("\n## On the data's own lengths\n")
+    print(checked([*FTC, "bench", "--data", arguments.test, *artifacts, *budget]).stdout)
+    print(f"\n## At {LENGTH} tokens\n")
+    print(checked([*FTC, "bench", "--data", long, *artifacts, *budget]).stdout)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Every command in the documents runs, in the order in which a reader types them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from ftc.cli import main
+
+PROJECT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands(document: str) -> list[str]:
+    text = (PROJECT / document).read_text()
+    return [line for block in BLOCK.findall(text) for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Path:
+    """A directory with what the README supposes: ckpt/, train.csv and test.csv."""
+    path = tmp_path_factory.mktemp("reader")
+    shutil.copytree(text_checkpoint, path / "ckpt")
+    for name in ("train.csv", "test.csv"):
+        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(30))
+        (path / name).write_text("text,label\n" + rows)
+    return path
+
+
+def environment(place: Path) -> dict[str, str]:
+    scripts = str(Path(sys.executable).parent)
+    return os.environ | {"BENTOML_HOME": str(place / "bentoml"), "PATH": f"{scripts}:{os.environ['PATH']}"}
+
+
+def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
+    typed = commands("README.md")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    ran = []
+    for line in typed:
+        if not line.startswith("ftc ") or line == "ftc serve":
+            continue
+        short = " --time-budget 2" if line.startswith("ftc bench") else ""
+        result = subprocess.run(
+            shlex.split(line + short), cwd=place, env=environment(place), capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{line}\n{result.stderr}"
+        ran.append(line.split()[1])
+    assert ran == ["inspect", "quantize", "quantize", "bench", "package"]
+    assert "ftc serve" in typed
+    server = subprocess.Popen(
+        ["ftc", "serve", "--port", port], cwd=place, env=environment(place), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if line.startswith("ready at"):
+                break
+        else:
+            pytest.fail("the service never became ready")
+        curl = next(line for line in typed if line.startswith("curl "))
+        answer = subprocess.run(
+            shlex.split(curl.replace(":3000/", f":{port}/")), capture_output=True, text=True, check=True
+        )
+        assert '"label"' in answer.stdout
+        assert '"score"' in answer.stdout
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+    time.sleep(0.1)
+    assert server.returncode in (0, 130)
+
+
+def test_the_readme_in_python(place: Path) -> None:
+    (code,) = PYTHON.findall((PROJECT / "README.md").read_text())
+    subprocess.run([sys.executable, "-c", code], cwd=place, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_that_are_named_exist(document: str) -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in re.findall(r"\bmake (demo|test|lint|[a-z]+)\b(?=`|\n|  )", (PROJECT / document).read_text()):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_extras_that_the_readme_names_exist() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert {"torch", "onnx", "metrics", "serve", "data", "standard", "all"} <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("name", [*main.commands])
+def test_examples_in_help_texts_parse(name: str) -> None:
+    command = main.commands[name]
+    lines = [line.strip() for line in (command.help or "").splitlines() if line.strip().startswith(f"ftc {name}")]
+    assert lines
+    for line in lines:
+        words = shlex.split(re.split(r"\s{3,}", line)[0])
+        with click.Context(command, info_name=name) as context:
+            command.parse_args(context, words[2:])
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md"):
+        text = (PROJECT / document).read_text()
+        for path in re.findall(r"`((?:ftc|compress|bench|serve|tests|benchmarks)/[\w./]*)`", text):
+            assert (PROJECT / path).exists(), f"{document} names {path}"
