@@ -85,7 +85,7 @@ def _absent(run: Run) -> str:
     failed = next((m.candidate.name for m in run.measurements if m.candidate.is_float_onnx), None)
     if failed is not None:
         return f"the float ONNX export, {failed}, failed"
-    return "no float ONNX export of the checkpoint is among the candidates (ftc export makes one)"
+    return "no float ONNX export of the checkpoint is among the candidates: add its path, or make it with ftc export"
 
 
 def _place(standing: Standing) -> tuple[int, float, str]:

@@ -51,7 +51,7 @@ class Options:
         if self.batch_size < 1 or self.time_budget_s <= 0 or self.max_drop_points < 0:
             raise InputError("batch size and time budget must be positive, and the accuracy budget not negative.")
         if self.device != "cpu":
-            raise InputError(f"no GPU: this version measures on the CPU only, not on {self.device!r}.")
+            raise InputError(f"this version measures on the CPU only: --device {self.device} is not available yet.")
 
 
 def bench(

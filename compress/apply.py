@@ -50,7 +50,7 @@ def apply(
     new_id = content_id(source.manifest.id, step_id, options, data.fingerprint if data is not None else None)
     if target.exists() and not replace_existing:
         existing = _existing(target, new_id)
-        say(f"{target} is already there with just this content (id {new_id}); nothing to do.")
+        say(f"{target} is already there with just this content (id {new_id}); taken as it is.")
         return existing
     with draft(target) as directory, quiet_libraries():
         parent = _golden_of(source)

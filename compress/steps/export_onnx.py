@@ -12,6 +12,7 @@ import torch
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
 from compress import onnx_rewrites
+from compress.arena import releasable_weights
 from compress.step import Kind, Made
 from ftc.console import progress
 from ftc.errors import RunError
@@ -58,21 +59,15 @@ class ExportOnnx:
 
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         fused = self.graph is Graph.FUSED
-        with progress("exporting to ONNX"):
-            # the fusions know the operators of "eager" attention only
-            model = load_model(source, attention="eager" if fused else None)
-            weights = (*model.parameters(), *model.buffers())
-            for tensor in weights:
-                tensor.data = tensor.data.clone()  # memory of its own, where the loader maps the whole file
+        # the fusions know the operators of "eager" attention only
+        model = load_model(source, attention="eager" if fused else None)
+        with progress("exporting to ONNX"), releasable_weights(model):
             program = _exported(model, _sample(source), fused)
             if fused:
                 onnx_rewrites.for_cpu(program)
             else:
                 onnx_rewrites.clean(program)
             size_bytes = _save(program, draft)
-            # the exporter keeps the network alive for good: its weights are taken from it
-            for tensor in weights:
-                tensor.data = torch.empty(0)
         used = {value.name for value in program.graph.inputs}
         return Made(
             run=RunInstructions("onnxruntime", MODEL_FILE, onnx_rewrites.KEEP_UNFUSED if fused else {}),

@@ -46,7 +46,7 @@ def test_inspect_quantize_inspect(text_checkpoint: Path, tmp_path: Path) -> None
         assert line in verified.stdout
     again = ftc("quantize", text_checkpoint, cwd=tmp_path)
     assert again.returncode == 0
-    assert "nothing to do" in again.stderr
+    assert "taken as it is" in again.stderr
 
 
 def test_results_as_json_and_nothing_else_on_stdout(text_checkpoint: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_the_same_again_is_the_same_artifact_and_does_nothing(
     second = apply(step, source, tmp_path / "made", data=data)
     assert second.manifest == first.manifest
     assert (first.path / "ftc.json").stat().st_mtime_ns == written
-    assert "nothing to do" in capsys.readouterr().err
+    assert "taken as it is" in capsys.readouterr().err
     elsewhere = apply(step, source, tmp_path / "elsewhere", data=data)
     assert elsewhere.manifest.id == first.manifest.id
 
