@@ -40,6 +40,7 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
             local_files_only=True,
             weights_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below by name, and refused
             **options,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError) as error:
