@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from compress.steps import STEPS
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset, load
+
+# a shell starts background jobs with interrupts ignored, and what the tests start would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEXT_LABELS = ("negative", "positive")
 IMAGE_LABELS = ("circle", "square", "star")
