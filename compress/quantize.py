@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from compress.apply import apply
 from compress.steps import STEPS
+from ftc.checkpoint import with_operations
 from ftc.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ def is_convolutional(source: Artifact) -> bool:
     """Whether convolutions do most of the work."""
     facts = source.manifest.facts
     if facts.convolution_share is None and source.manifest.is_root:
-        from ftc.huggingface.model import with_operations_counted
-
-        facts = with_operations_counted(source)
+        facts = with_operations(source).manifest.facts
     return (facts.convolution_share or 0.0) > CONVOLUTIONAL_SHARE
 
 

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 MODEL_CLASS = "model_class"
 """Key of the manifest's run settings that names transformers' automatic class for the checkpoint's task."""
 
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What transformers raises on configurations and weights that make no sense."""
+
 REFERENCE_LENGTH = 128
 """Tokens of the input that multiply-accumulates are counted for."""
 
@@ -43,7 +56,7 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
             ignore_mismatched_sizes=True,  # reported below by name, and refused
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: transformers cannot load it: {_first_line(error)}") from error
     except (pickle.UnpicklingError, SafetensorError) as error:
         raise InputError(

@@ -221,3 +221,25 @@ def test_labels_that_share_a_name_are_told_apart(image_checkpoint: Path, tmp_pat
     path = Path(shutil.copytree(image_checkpoint, tmp_path / "ckpt"))
     edit_config(path, id2label={"0": "crane", "1": "crane", "2": "heron"})
     assert open_any(path).manifest.labels == ("crane (0)", "crane (1)", "heron")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "frobnicator", "architectures": ["FrobnicatorForSequenceClassification"]},
+        {"num_attention_heads": 0},
+        {"hidden_act": "nope"},
+        {"architectures": [3]},
+        {"hidden_size": -1},
+        {"pad_token_id": "z"},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_an_input_error(copy: Path, changes: dict[str, object]) -> None:
+    edit_config(copy, **changes)
+    with pytest.raises(InputError):
+        with_operations(open_any(copy))
+
+
+def test_a_path_too_long_to_exist() -> None:
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_any(Path("x" * 5000))
