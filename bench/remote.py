@@ -98,10 +98,10 @@ class Worker:
         """See `bench.worker.Subject.sample`."""
         return list(self._ask(do="sample", kind=kind, order=list(order), warm=warm)[0]["ns"])
 
-    def answer(self, examples: Sequence[Example]) -> np.ndarray:
+    def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """See `bench.worker.Subject.answer`."""
         texts, images = wire.packed(examples)
-        return self._ask(images, do="answer", examples=texts)[1]["logits"]
+        return self._ask(images, do="answer", examples=texts)[1]
 
     def peak_rss_bytes(self) -> int:
         """The process's largest resident memory so far."""

@@ -54,13 +54,14 @@ class Trial:
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels."""
-        answers = []
+        parts: list[dict[str, np.ndarray]] = []
         for start in range(0, len(data), _ANSWERED_AT_ONCE):
-            answers.append(self.worker.answer(data.examples[start : start + _ANSWERED_AT_ONCE]))
-            advance(len(answers[-1]))
-        logits = np.concatenate(answers)  # (N, classes) float32
-        metrics = task.score({"logits": logits}, data.labels) if data.labels is not None else {}
-        self.accuracy = Accuracy(metrics, tuple(logits.argmax(axis=-1).tolist()))
+            rows = data.examples[start : start + _ANSWERED_AT_ONCE]
+            parts.append(self.worker.answer(rows))
+            advance(len(rows))
+        outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # (N, classes) float32
+        metrics = task.score(outputs, data.labels) if data.labels is not None else {}
+        self.accuracy = Accuracy(metrics, tuple(task.chosen(outputs).tolist()))
 
     def keep(self, taken: Taken) -> None:
         """Keep the times that were taken, and how much memory it needed for all of this."""

@@ -54,13 +54,14 @@ class Subject:
         inputs = [self._inputs[kind][index] for index in order]
         return time_calls(self._session, inputs, warm=warm, clock=self._clock)
 
-    def answer(self, examples: Sequence[Example]) -> np.ndarray:
-        """Logits (N, classes) float32, each row in a batch of one.
+    def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """The model's outputs (N, classes) float32, each row in a batch of one.
 
         With dynamic INT8 a row's answer depends on the others of its batch, and what a service puts together
         is chance: the batch of one is what can be repeated.
         """
-        return np.concatenate([self._session.run(self._task.encode([example]))["logits"] for example in examples])
+        runs = [self._session.run(self._task.encode([example])) for example in examples]
+        return {name: np.concatenate([outputs[name] for outputs in runs]) for name in runs[0]}
 
 
 def peak_rss_bytes() -> int:
@@ -90,7 +91,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     while (frame := wire.receive(requests)) is not None:
         request, arrays = frame
         answer: dict[str, Any] = {}
-        logits: dict[str, np.ndarray] = {}
+        outputs: dict[str, np.ndarray] = {}
         try:
             if request["do"] == "open":
                 subject, answer = _open(request)
@@ -104,11 +105,11 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 elif request["do"] == "sample":
                     answer = {"ns": subject.sample(request["kind"], request["order"], request["warm"])}
                 elif request["do"] == "answer":
-                    logits = {"logits": subject.answer(wire.unpacked(request["examples"], arrays))}
+                    outputs = subject.answer(wire.unpacked(request["examples"], arrays))
         except FtcError as error:
             answer = {"failed": str(error)}
         rest()
-        wire.send(replies, answer, logits)
+        wire.send(replies, answer, outputs)
 
 
 def main() -> None:

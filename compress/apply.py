@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from compress import parity
 from compress.step import Step, options_of
+from compress.steps import STEPS
 from ftc import golden
 from ftc.artifact import Artifact, content_id, draft, is_artifact, open_artifact, seal
 from ftc.console import progress, say
@@ -25,7 +26,22 @@ from ftc.tasks.encoding import TOKENIZER_FILE
 if TYPE_CHECKING:
     from ftc.data import Dataset
 
-_RECORDED = ("ftc", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy")
+_RECORDED = (
+    "ftc",
+    "torch",
+    "transformers",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "litert-torch",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "openvino",
+    "nncf",
+    "tensorflow",
+    "keras",
+    "numpy",
+)
 
 
 def apply(
@@ -39,8 +55,9 @@ def apply(
     :raises ParityError: if a float export does not reproduce its parent
     :raises RunError: if the work fails, such as on a full disk
     """
-    if source.manifest.format != step.accepts:
-        raise InputError(f"{step.name} takes {step.accepts}; {source.path} is {source.manifest.format}.")
+    entry = STEPS.entries[step.name]
+    if source.manifest.format != entry.takes:
+        raise InputError(f"{step.name} takes {entry.takes}; {source.path} is {source.manifest.format}.")
     if step.needs_data and data is None:
         raise InputError(
             f"{step.name} needs data to calibrate on: give --data FILE (train or dev rows, not test rows)."
@@ -61,11 +78,12 @@ def apply(
             source.manifest,
             id=new_id,
             name=name,
-            format=step.produces,
+            format=entry.makes,
             lineage=(
                 *source.manifest.lineage,
-                Ancestor(new_id, name, step.produces, StepRecord(step.name, options)),
+                Ancestor(new_id, name, entry.makes, StepRecord(step.name, options)),
             ),
+            preprocessing=made.preprocessing or source.manifest.preprocessing,
             run=made.run,
             inputs=made.inputs,
             outputs=made.outputs,

@@ -6,7 +6,6 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from onnxruntime.quantization.calibrate import (
     create_calibrator,
 )
 
+from compress.choices import Method
 from ftc.errors import InputError, RunError
 
 Batch = Mapping[str, np.ndarray]
@@ -31,14 +31,6 @@ PERCENTILE_BINS = 2048
 # would be min-max under another name. 512 leaves 193 candidates; the search's cost grows with the square.
 ENTROPY_BINS = 512
 ENTROPY_LEVELS = 128
-
-
-class Method(StrEnum):
-    """How the observed values of a tensor become the range that its 8 bits cover."""
-
-    MINMAX = "minmax"
-    PERCENTILE = "percentile"
-    ENTROPY = "entropy"
 
 
 def calibrate(

@@ -18,9 +18,9 @@ RELATIVE_TOLERANCE = 1e-3
 
 
 def answers(artifact: Artifact, examples: Sequence[Example]) -> np.ndarray:
-    """Logits (N, classes) float32 of each example on its own, with the artifact's own runtime."""
-    task, session = open_task(artifact), open_session(artifact)
-    return np.concatenate([session.run(task.encode([example]))["logits"] for example in examples])
+    """Answers (N, classes) float32 to each example on its own, with the artifact's own runtime."""
+    task, session, output = open_task(artifact), open_session(artifact), artifact.manifest.output
+    return np.concatenate([session.run(task.encode([example]))[output] for example in examples])
 
 
 def compare(
@@ -40,7 +40,7 @@ def compare(
     for size in batch_sizes:
         for start in range(0, len(examples), size):
             expected = reference[start : start + size]
-            logits = session.run(task.encode(examples[start : start + size]))["logits"]
+            logits = session.run(task.encode(examples[start : start + size]))[artifact.manifest.output]
             if logits.shape != expected.shape:
                 raise ParityError(
                     f"{artifact.manifest.name}: a batch of {len(expected)} gives logits of shape {logits.shape}, "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from ftc.manifest import Facts, Option, RunInstructions, TensorSpec
+from ftc.manifest import Facts, Option, Preprocessing, RunInstructions, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.data import Dataset
 
-Kind = Literal["export", "quantize"]
-
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a step wrote into the draft directory, for the manifest."""
+    """What a step wrote into the draft directory, for the manifest.
+
+    :param preprocessing: how examples become its inputs; None if as for the parent
+    """
 
     run: RunInstructions
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     facts: Facts
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
 
 class Step(Protocol):
@@ -33,12 +35,10 @@ class Step(Protocol):
 
     `revision` is raised when the same options would give another result than before, so that old results are
     not taken for new ones. `lossy` says whether outputs may differ from the parent's beyond rounding.
+    What a step takes and makes stands beside its name in `STEPS`.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Kind]
-    accepts: ClassVar[str]
-    produces: ClassVar[str]
     needs_data: ClassVar[bool]
     lossy: ClassVar[bool]
     revision: ClassVar[int]
@@ -50,6 +50,15 @@ class Step(Protocol):
 
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         """Write the model into `draft`. The parent is only read."""
+        ...
+
+
+class Suited(Protocol):
+    """A step class whose options depend on the model: it is asked for them instead of being called."""
+
+    @classmethod
+    def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Step:
+        """The step for a model, and for the data if there is any, with the options that the user gave."""
         ...
 
 

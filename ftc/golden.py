@@ -19,18 +19,18 @@ FILE_NAME = "golden.npz"
 @dataclass(frozen=True, slots=True)
 class Golden:
     """:param examples: raw examples, texts, pairs of texts or images
-    :param logits: (N, classes) float32, what the root answers
+    :param of_root: (N, classes) float32, what the root answers
     :param expected: (N, classes) float32, what this very artifact answers, for replays in services and on devices
     """
 
     examples: tuple[Example, ...]
-    logits: np.ndarray
+    of_root: np.ndarray
     expected: np.ndarray
 
 
 def write(golden: Golden, directory: Path) -> None:
     """Write `golden.npz`; it holds plain arrays only and opens without pickle."""
-    arrays: dict[str, np.ndarray] = {"logits": golden.logits, "expected": golden.expected}
+    arrays: dict[str, np.ndarray] = {"of_root": golden.of_root, "expected": golden.expected}
     for index, example in enumerate(golden.examples):
         if isinstance(example, np.ndarray):
             arrays[f"image_{index:03}"] = example
@@ -53,6 +53,6 @@ def read(directory: Path) -> Golden:
                 else:
                     parts = tuple(str(part) for part in array)
                     examples.append(parts[0] if len(parts) == 1 else cast("tuple[str, str]", parts))
-            return Golden(tuple(examples), archive["logits"], archive["expected"])
+            return Golden(tuple(examples), archive["of_root"], archive["expected"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: the golden examples cannot be read ({error}). Make the artifact again.") from error

@@ -35,11 +35,16 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A model input or output; a dimension is a size or the name of a dynamic axis."""
+    """A model input or output; a dimension is a size or the name of a dynamic axis.
+
+    :param scale: of quantized values: ``value = scale * (stored - zero_point)``; None where they are stored as such
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,11 @@ class Manifest:
     def parent_id(self) -> str | None:
         """The id of the artifact this one was made from; None for a root."""
         return self.lineage[-2].id if len(self.lineage) > 1 else None
+
+    @property
+    def output(self) -> str:
+        """The name of what the model answers: ``"logits"``, or ``"probabilities"`` if it ends in a softmax."""
+        return self.outputs[0].name
 
     @property
     def is_root(self) -> bool:

@@ -6,7 +6,7 @@ import difflib
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ftc.errors import InputError, MissingExtra
 
@@ -25,12 +25,15 @@ class Entry:
     extra: str | None = None
 
 
+Listed = TypeVar("Listed", bound=Entry)
+
+
 @dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(Generic[Listed]):
     """Names to entries of one kind (``"step"``, ``"task"``, ``"runtime"``)."""
 
     kind: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, Listed]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)

@@ -44,10 +44,11 @@ def _sealed_checkpoint(artifact: Artifact, settings: Settings, target: Path) -> 
     task, session = open_task(artifact), open_session(artifact, SessionOptions(settings.threads))
     examples = task.golden_examples()
     with progress("computing the golden examples' answers with the checkpoint"):
-        logits = np.concatenate([session.run(task.encode([example]))["logits"] for example in examples])
+        output = artifact.manifest.output
+        answers = np.concatenate([session.run(task.encode([example]))[output] for example in examples])
     with draft(target) as directory:
         shutil.copytree(artifact.path, directory, copy_function=_link_or_copy, dirs_exist_ok=True)
-        golden.write(golden.Golden(tuple(examples), logits, logits), directory)
+        golden.write(golden.Golden(tuple(examples), answers, answers), directory)
         return seal(directory, target, artifact.manifest)
 
 

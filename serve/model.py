@@ -61,7 +61,7 @@ class Model:
             raise InputError(f"{self.artifact.path} holds no golden examples to check the service with.")
         parity = self.artifact.manifest.parity
         tolerance = QUANTIZED_TOLERANCE if parity is not None and parity.lossy else FLOAT_TOLERANCE
-        expected = self.task.decode({"logits": kept.expected})
+        expected = self.task.decode({self.artifact.manifest.output: kept.expected})
         for number, (example, wanted) in enumerate(zip(kept.examples, expected, strict=True)):
             difference = first_difference(self.predict([example])[0].scores, wanted.scores, tolerance)
             if difference is not None:

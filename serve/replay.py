@@ -26,7 +26,7 @@ def replay(artifact: Artifact, server: Server) -> int:
     :raises RunError: at the first answer that differs
     """
     kept = golden.read(artifact.path)
-    expected = open_task(artifact).decode({"logits": kept.expected})
+    expected = open_task(artifact).decode({artifact.manifest.output: kept.expected})
     for number, (example, wanted) in enumerate(zip(kept.examples, expected, strict=True)):
         (answer,) = server.post("/predict", request_body(example))
         difference = first_difference(answer["scores"], wanted.scores, TOLERANCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +12,8 @@ from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
 from compress import onnx_rewrites
 from compress.arena import releasable_weights
-from compress.step import Kind, Made
+from compress.choices import Graph
+from compress.step import Made
 from ftc.console import progress
 from ftc.errors import RunError
 from ftc.huggingface.model import load_model, with_operations_counted
@@ -29,16 +29,6 @@ INLINE_LIMIT_BYTES = 1 << 30
 """Weights up to this size go into the model file; larger ones beside it, since protobuf ends at 2 GiB."""
 
 
-class Graph(StrEnum):
-    """Which graph is written.
-
-    FUSED uses ONNX Runtime's own operators for attention and GELU; PLAIN only standard ones, for other runtimes.
-    """
-
-    FUSED = "fused"
-    PLAIN = "plain"
-
-
 @dataclass(frozen=True, slots=True)
 class ExportOnnx:
     """Float ONNX through `transformers.exporters`, traced on a padded batch so that no axis and no mask is baked in."""
@@ -46,9 +36,6 @@ class ExportOnnx:
     graph: Graph = Graph.FUSED
 
     name: ClassVar[str] = "export-onnx"
-    kind: ClassVar[Kind] = "export"
-    accepts: ClassVar[str] = "huggingface"
-    produces: ClassVar[str] = "onnx"
     needs_data: ClassVar[bool] = False
     lossy: ClassVar[bool] = False
     revision: ClassVar[int] = 1

@@ -12,7 +12,7 @@ from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
 from compress.onnx_nodes import check_excluded
-from compress.step import Kind, Made
+from compress.step import Made
 from compress.steps.export_onnx import INLINE_LIMIT_BYTES, MODEL_FILE
 from ftc.console import progress
 
@@ -44,9 +44,6 @@ class QuantizeOnnxDynamic:
     exclude: tuple[str, ...] = ()
 
     name: ClassVar[str] = "quantize-onnx-dynamic"
-    kind: ClassVar[Kind] = "quantize"
-    accepts: ClassVar[str] = "onnx"
-    produces: ClassVar[str] = "onnx"
     needs_data: ClassVar[bool] = False
     lossy: ClassVar[bool] = True
     revision: ClassVar[int] = 1

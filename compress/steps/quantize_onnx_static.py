@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from compress.calibration import Batch, Method, calibrate, passes
+from compress.calibration import Batch, calibrate, passes
+from compress.choices import Method
+from compress.convolutional import is_convolutional
 from compress.onnx_nodes import has_grouped_convolutions
 from compress.static_int8 import quantize_static_int8
-from compress.step import Kind, Made
+from compress.step import Made
 from compress.steps.export_onnx import MODEL_FILE
 from compress.steps.quantize_onnx_dynamic import UNSAFE_8_BIT
 from ftc.console import progress
@@ -50,29 +52,23 @@ class QuantizeOnnxStatic:
     batch_size: int = 8
 
     name: ClassVar[str] = "quantize-onnx-static"
-    kind: ClassVar[Kind] = "quantize"
-    accepts: ClassVar[str] = "onnx"
-    produces: ClassVar[str] = "onnx"
     needs_data: ClassVar[bool] = True
     lossy: ClassVar[bool] = True
     revision: ClassVar[int] = 1
 
     @classmethod
-    def for_model(
-        cls, source: Artifact, *, convolutional: bool, method: str, per_channel: bool, exclude: tuple[str, ...]
-    ) -> Self:
+    def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Self:
         """The step with the operators and the weight range that suit an ONNX artifact.
 
         Depthwise convolutions have few weights for each channel and cannot spare the eighth bit: a MobileNetV2 fell
         from 0.895 to 0.763 with 7 bits and kept 0.895 with 8, a ResNet lost 0.2 points. So they keep it, and the
         manifest says which processors that needs.
         """
+        convolutional = is_convolutional(source)
         return cls(
-            method=Method(method),
             operators=CONVOLUTIONAL_OPERATORS if convolutional else TRANSFORMER_OPERATORS,
-            per_channel=per_channel,
             reduce_range=not (convolutional and has_grouped_convolutions(source.model_path)),
-            exclude=exclude,
+            **given,
         )
 
     @property

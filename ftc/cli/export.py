@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from compress.choices import Graph
 from ftc.cli import options
 
 
@@ -14,10 +15,8 @@ from ftc.cli import options
 @click.option("--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="The format.")
 @click.option(
     "--graph",
-    type=click.Choice(["fused", "plain"]),
-    default="fused",
-    show_default=True,
-    help="fused: operators of ONNX Runtime, faster there; plain: standard operators only.",
+    type=click.Choice(Graph),
+    help="fused: operators of ONNX Runtime, faster there; plain: standard operators only.  [default: fused]",
 )
 @options.task_option
 @options.artifacts_option
@@ -27,7 +26,7 @@ from ftc.cli import options
 def export(
     source: Path,
     to: str,
-    graph: str,
+    graph: Graph | None,
     task: str | None,
     artifacts: Path,
     output: Path | None,
@@ -43,8 +42,9 @@ def export(
     ftc export ckpt/
     ftc export ckpt/ --graph plain -o exported/
     """
-    from compress.quantize import export as run
+    from compress.verbs import export as run
     from ftc.checkpoint import open_any
     from ftc.cli.show import made
 
-    made(run(open_any(source, task), artifacts, graph=graph, output=output, force=force), as_json)
+    given = options.given(graph=graph)
+    made(run(open_any(source, task), artifacts, to=to, given=given, output=output, force=force), as_json)

@@ -45,6 +45,11 @@ def column_options(command: Command) -> Command:
     return command
 
 
+def given(**values: Any) -> dict[str, Any]:
+    """The options of steps that the user gave: what is None was left to the step."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def load_data(source: str, artifact: Artifact, *, need_labels: bool, **columns: str | None) -> Dataset:
     """Load the data that `--data` and the column options name, matched to an artifact's labels."""
     from ftc.data import Columns, load

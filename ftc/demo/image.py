@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedModel
 
+    from compress.steps import Mode
     from ftc.data import Example
 
 LABELS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -40,7 +41,7 @@ class Digits:
     name: ClassVar[str] = "digits"
     train: ClassVar[str] = "train"
     test: ClassVar[str] = "test"
-    modes: ClassVar[tuple[str, ...]] = ("static",)
+    modes: ClassVar[tuple[Mode, ...]] = ("static",)
 
     def write_data(self, directory: Path) -> str:
         import numpy as np

@@ -21,6 +21,7 @@ from ftc.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
+    from compress.steps import Mode
     from ftc.artifact import Artifact
     from ftc.data import Dataset
     from ftc.demo.subject import Subject
@@ -100,13 +101,13 @@ class _Stages:
         say(f"{place} {name:<{_NAME_WIDTH}}{', '.join(words)}  ({time.monotonic() - begun_s:.1f} s)")
 
 
-def _quantized(checkpoint: Path, data: Path, artifacts: Path, mode: str) -> Artifact:
-    from compress.quantize import Request, quantize
+def _quantized(checkpoint: Path, data: Path, artifacts: Path, mode: Mode) -> Artifact:
+    from compress.verbs import quantize
     from ftc.checkpoint import open_any
 
     source = open_any(checkpoint)
     rows = _rows(data, source) if mode == "static" else None
-    return quantize(source, artifacts, Request(mode=mode), data=rows)
+    return quantize(source, artifacts, mode=mode, data=rows)
 
 
 def _described(artifact: Artifact) -> str:

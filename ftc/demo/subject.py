@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    from compress.steps import Mode
     from ftc.data import Example
 
 DATA = "data"
@@ -23,7 +24,7 @@ class Subject(Protocol):
     name: ClassVar[str]
     train: ClassVar[str]
     test: ClassVar[str]
-    modes: ClassVar[tuple[str, ...]]
+    modes: ClassVar[tuple[Mode, ...]]
 
     def write_data(self, directory: Path) -> str:
         """Write the data into an empty directory; say in a few words what was written."""

@@ -16,6 +16,7 @@ from ftc.demo.training import Schedule, fit
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from compress.steps import Mode
     from ftc.data import Example
 
 MAX_LENGTH = 64
@@ -49,7 +50,7 @@ class Intents:
     name: ClassVar[str] = "intents"
     train: ClassVar[str] = "train.csv"
     test: ClassVar[str] = "test.csv"
-    modes: ClassVar[tuple[str, ...]] = ("dynamic", "static")
+    modes: ClassVar[tuple[Mode, ...]] = ("dynamic", "static")
 
     def write_data(self, directory: Path) -> str:
         sizes = {"train": self.train_rows, "dev": self.train_rows // 10, "test": self.train_rows // 5}

@@ -1,8 +1,11 @@
-"""What text and image classification share: scores, predictions and metrics from logits."""
+"""What text and image classification share: scores, predictions and metrics from a model's outputs.
+
+Outputs are named ``"logits"``, or ``"probabilities"`` where the model itself ends in a softmax.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,37 +26,51 @@ class Prediction:
     scores: dict[str, float]
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis in float64; (N, classes) in, (N, classes) out."""
+def probabilities(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N, classes) float64; the softmax of logits, or what the model itself says."""
+    if "probabilities" in outputs:
+        return outputs["probabilities"].astype(np.float64)
+    logits = outputs["logits"]
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponentials: np.ndarray = np.exp(shifted)
     shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return shares
 
 
-def predictions(logits: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
-    """One prediction for each row of `logits` (N, classes)."""
+def chosen(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N,) int64, the class with the largest logit or probability."""
+    classes: np.ndarray = _answers(outputs).argmax(axis=-1)
+    return classes
+
+
+def _answers(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    return outputs["logits"] if "logits" in outputs else outputs["probabilities"]
+
+
+def predictions(outputs: Mapping[str, np.ndarray], labels: Sequence[str]) -> list[Prediction]:
+    """One prediction for each row of the outputs (N, classes)."""
     answers = []
-    for row in probabilities(logits):
+    for row in probabilities(outputs):
         best = int(row.argmax())
         scores = {label: float(value) for label, value in zip(labels, row, strict=True)}
         answers.append(Prediction(labels[best], float(row[best]), scores))
     return answers
 
 
-def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+def metrics(outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, float]:
     """Accuracy, macro F1 and, for two classes that both occur, the area under the ROC curve; all 0-1.
 
-    :param logits: (N, classes) float
+    :param outputs: logits or probabilities (N, classes) float
     :param targets: (N,) int64 class ids
     """
     from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-    chosen = logits.argmax(axis=-1)
+    # the logits themselves where there are some: their differences survive where a softmax rounds to 0 and 1
+    answers, picked = _answers(outputs), chosen(outputs)
     values = {
-        MAIN_METRIC: float(accuracy_score(targets, chosen)),
-        "macro_f1": float(f1_score(targets, chosen, average="macro", zero_division=0.0)),
+        MAIN_METRIC: float(accuracy_score(targets, picked)),
+        "macro_f1": float(f1_score(targets, picked, average="macro", zero_division=0.0)),
     }
-    if logits.shape[-1] == 2 and len(np.unique(targets)) == 2:
-        values["roc_auc"] = float(roc_auc_score(targets, logits[:, 1] - logits[:, 0]))
+    if answers.shape[-1] == 2 and len(np.unique(targets)) == 2:
+        values["roc_auc"] = float(roc_auc_score(targets, answers[:, 1] - answers[:, 0]))
     return values

@@ -41,6 +41,10 @@ class Task(Protocol):
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[Prediction]: ...
 
+    def chosen(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(N,) int64, the class that each row of the outputs stands for."""
+        ...
+
     def score(self, outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, float]: ...
 
 

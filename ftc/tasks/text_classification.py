@@ -62,7 +62,10 @@ class TextClassification:
         return self._encoder.length(example)
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[classification.Prediction]:
-        return classification.predictions(outputs["logits"], self.labels)
+        return classification.predictions(outputs, self.labels)
+
+    def chosen(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return classification.chosen(outputs)
 
     def score(self, outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, float]:
-        return classification.metrics(outputs["logits"], targets)
+        return classification.metrics(outputs, targets)

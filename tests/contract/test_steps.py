@@ -32,7 +32,7 @@ def step(request: pytest.FixtureRequest) -> Step:
 
 @pytest.fixture
 def source(step: Step, text_checkpoint: Path, text_onnx: Artifact) -> Artifact:
-    return {"huggingface": open_any(text_checkpoint), "onnx": text_onnx}[step.accepts]
+    return {"huggingface": open_any(text_checkpoint), "onnx": text_onnx}[STEPS.entries[step.name].takes]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_it_produces_what_it_declares_and_leaves_its_parent_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     manifest = open_artifact(made.path, verify=True).manifest
     assert manifest == made.manifest
-    assert manifest.format == step.produces
+    assert manifest.format == STEPS.entries[step.name].makes
     assert manifest.parent_id == source.manifest.id
     assert manifest.root_id == source.manifest.root_id
     assert manifest.labels == source.manifest.labels
@@ -113,8 +113,9 @@ def test_other_content_in_its_place_is_not_overwritten(
 def test_it_refuses_what_it_does_not_accept(
     step: Step, text_int8: Artifact, text_checkpoint: Path, tmp_path: Path
 ) -> None:
-    other = text_int8 if step.accepts != "onnx" else open_any(text_checkpoint)
-    with pytest.raises(InputError, match=f"takes {step.accepts}"):
+    takes = STEPS.entries[step.name].takes
+    other = text_int8 if takes != "onnx" else open_any(text_checkpoint)
+    with pytest.raises(InputError, match=f"takes {takes}"):
         apply(step, other, tmp_path / "made")
 
 

@@ -1,0 +1,21 @@
+"""Options that steps offer by name, apart from the steps so that the command line can list them at once."""
+
+from enum import StrEnum
+
+
+class Graph(StrEnum):
+    """Which ONNX graph is written.
+
+    FUSED uses ONNX Runtime's own operators for attention and GELU; PLAIN only standard ones, for other runtimes.
+    """
+
+    FUSED = "fused"
+    PLAIN = "plain"
+
+
+class Method(StrEnum):
+    """How the observed values of a tensor become the range that its 8 bits cover."""
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
