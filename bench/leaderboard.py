@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench import statistics
 from bench.standing import Judge, Standing, Verdict
-from ftc.measurement import Conditions, Measurement, Run
+from ftc.measurement import Candidate, Conditions, Measurement, Run
 
 _PLACES: dict[Verdict, int] = {"winner": 0, "slower": 1, "over budget": 2, "accuracy unknown": 2, "failed": 3}
 
@@ -16,8 +16,8 @@ _PLACES: dict[Verdict, int] = {"winner": 0, "slower": 1, "over budget": 2, "accu
 class Leaderboard:
     """Standings, best first.
 
-    :param winner: the winner's id; None where no candidate could be ranked
-    :param reason: why that one
+    :param winner: None where no candidate could be ranked
+    :param reason: why that one won, or why none did
     :param float_onnx_absent: why no ratio to a float ONNX export is given; None where it is
     """
 
@@ -25,7 +25,7 @@ class Leaderboard:
     root_id: str
     main_metric: str
     max_drop_points: float
-    winner: str | None
+    winner: Candidate | None
     reason: str
     float_onnx_absent: str | None
     standings: tuple[Standing, ...]
@@ -55,7 +55,7 @@ def rank(run: Run) -> Leaderboard:
         root_id=run.root_id,
         main_metric=run.main_metric,
         max_drop_points=run.max_drop_points,
-        winner=winner.candidate.id if winner is not None else None,
+        winner=winner.candidate if winner is not None else None,
         reason=reason,
         float_onnx_absent=_absent(run) if judge.float_onnx is None else None,
         standings=tuple(sorted(standings, key=_place)),

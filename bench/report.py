@@ -12,8 +12,8 @@ from rich.text import Text
 
 from bench.leaderboard import Leaderboard
 from bench.standing import Standing
-from bench.statistics import Ratio
-from ftc.measurement import Conditions
+from bench.statistics import P90_FLOOR, Ratio
+from ftc.measurement import Conditions, Form
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
@@ -30,6 +30,9 @@ _HEADINGS = (
     "RAM\nMB",
     "load\ns",
 )
+
+
+_FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
 
 
 def to_json(board: Leaderboard) -> str:
@@ -50,6 +53,8 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
     if board.float_onnx_absent is not None:
         remarks.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
+    if any(standing.p50_ns is not None and standing.p90_ns is None for standing in board.standings):
+        remarks.append(f"no p90: it needs at least {P90_FLOOR} samples; give more rows or a longer --time-budget")
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(board.conditions):
@@ -95,17 +100,22 @@ def _interval(ratio: Ratio | None) -> str:
     return "-" if ratio is None else f"{ratio.value:.2f}\n{ratio.low:.2f}-{ratio.high:.2f}"
 
 
+def _counted(number: float, what: str) -> str:
+    return f"{number:.9g} {what}{'' if number == 1 else 's'}"
+
+
 def _conditions(conditions: Conditions) -> tuple[str, str]:
     machine, data = conditions.machine, conditions.data
-    quota = f", quota of {machine.cpu_quota:g} cores" if machine.cpu_quota is not None else ""
+    quota = f", quota of {_counted(machine.cpu_quota, 'core')}" if machine.cpu_quota is not None else ""
     load = f", {machine.busy_cores:.1f} cores busy with other work at the start"
-    rows = f"{data.rows} rows of {data.source}" if data is not None else "no data"
+    rows = f"{_counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
+    form = f" ({_FORMS[conditions.form]})" if conditions.form is not None else ""
     versions = [f"{name} {machine.versions[name]}" for name in ("torch", "onnxruntime") if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     return (
-        f"{machine.cpu} ({vectors}), {conditions.threads} threads on {machine.cores} cores{quota}{load}, "
-        f"{', '.join(versions)}",
-        f"{rows}; {conditions.timed_examples} timed, length {conditions.lengths[0]} (median) to "
+        f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
+        f"{_counted(machine.cores, 'core')}{quota}{load}, {', '.join(versions)}",
+        f"{rows}{form}; {conditions.timed_examples} timed, length {conditions.lengths[0]} (median) to "
         f"{conditions.lengths[1]}; throughput in batches of {conditions.batch_size}; ratios at batch 1 with "
         f"95 % intervals; seed {conditions.seed}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,8 +22,13 @@ from ftc.data import Dataset
 from ftc.errors import InputError, RunError
 from ftc.manifest import DataRecord
 from ftc.measurement import AccuracyTaken, Conditions, Measured, Record, Run, RunBegun
-from ftc.runtimes.session import SessionOptions
+from ftc.runtimes.session import MOST_THREADS, SessionOptions
 from ftc.tasks.task import Task, open_task
+
+MOST_ROWS = 4096
+"""In a batch; the timed sample would be repeated a hundredfold to fill a larger one."""
+
+MOST_SEED = 2**32 - 1
 
 _BUSY_SHARE = 0.15
 """Of the cores; above it, other work disturbs what is measured."""
@@ -48,8 +54,17 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.time_budget_s <= 0 or self.max_drop_points < 0:
-            raise InputError("batch size and time budget must be positive, and the accuracy budget not negative.")
+        for name, value, least, most in (
+            ("threads", self.threads, 1, MOST_THREADS),
+            ("batch-size", self.batch_size, 1, MOST_ROWS),
+            ("limit", self.limit, 1, math.inf),
+            ("max-drop", self.max_drop_points, 0, 100),
+            ("seed", self.seed, 0, MOST_SEED),
+        ):
+            if value is not None and not least <= value <= most:  # not-a-number is in no range, too
+                raise InputError(f"--{name} must be {_range(least, most)}, got {value}.")
+        if not 0 < self.time_budget_s < math.inf:
+            raise InputError(f"--time-budget must be a number of seconds above 0, got {self.time_budget_s}.")
         if self.device != "cpu":
             raise InputError(f"this version measures on the CPU only: --device {self.device} is not available yet.")
 
@@ -63,17 +78,20 @@ def bench(
 ) -> Leaderboard:
     """Measure candidates side by side and rank them.
 
-    :param candidates: artifacts of one root, with the root itself if it is to be compared with (see
-        `candidates.select`)
+    :param candidates: artifacts of one root, with the root itself if it is to be compared with, and model files of
+        other programs after them (see `candidates.select`)
     :param data: rows to answer for accuracy and to draw the timed examples from; None times golden examples
     :param results_path: where records are appended as they come; None writes nothing
-    :raises InputError: if there are no candidates
+    :raises InputError: if there are no candidates, or something else than results stands at `results_path`
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
         raise InputError("nothing to measure: give at least one artifact or checkpoint.")
     options = options or Options()
-    ordered = sorted(candidates, key=lambda artifact: not artifact.manifest.is_root)
+    if results_path is not None:
+        results.check(results_path)
+    root_id = candidates[0].manifest.root_id
+    ordered = sorted(candidates, key=lambda artifact: artifact.manifest.id != root_id)
     task = open_task(ordered[0])
     examples = timed.draw(ordered, task, data, options.batch_size, options.seed)
     answered = _limited(data, options)
@@ -82,7 +100,7 @@ def bench(
     with ExitStack() as stack:
         trials = [
             Trial(
-                described(artifact),
+                described(artifact, root_id),
                 stack.enter_context(Worker(artifact, begun.conditions.threads, options.device)),
             )
             for artifact in ordered
@@ -107,6 +125,10 @@ def bench(
             measurements=measurements,
         )
     )
+
+
+def _range(least: float, most: float) -> str:
+    return f"at least {least}" if most == math.inf else f"from {least} to {most}"
 
 
 def _limited(data: Dataset | None, options: Options) -> Dataset | None:
@@ -140,8 +162,9 @@ def _begun(
             lengths=examples.lengths,
             data=_recorded(answered) if answered is not None else None,
             seed=options.seed,
+            form=timed.form(answered.examples[0]) if answered is not None else None,
         ),
-        candidates=tuple(described(artifact) for artifact in candidates),
+        candidates=tuple(described(artifact, candidates[0].manifest.root_id) for artifact in candidates),
     )
 
 

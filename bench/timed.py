@@ -11,6 +11,7 @@ from ftc import golden
 from ftc.artifact import Artifact
 from ftc.console import caution
 from ftc.data import Dataset, Example
+from ftc.measurement import Form
 from ftc.tasks.task import Task
 
 
@@ -23,6 +24,13 @@ class Timed:
     examples: tuple[Example, ...]
     lengths: tuple[int, int]
     batches: tuple[tuple[int, ...], ...]
+
+
+def form(example: Example) -> Form:
+    """What a row is: one text, a pair of texts, or an image."""
+    if isinstance(example, str):
+        return "text"
+    return "pair" if isinstance(example, tuple) else "image"
 
 
 def draw(candidates: Sequence[Artifact], task: Task, data: Dataset | None, batch_size: int, seed: int) -> Timed:

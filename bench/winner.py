@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.candidates import roots_declared
 from bench.leaderboard import rank
 from bench.report import to_json
 from bench.results import FILE_NAME
-from ftc.artifact import Artifact
+from ftc.artifact import Artifact, find_artifacts
 from ftc.checkpoint import open_any
 from ftc.console import say
+from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.measurement import read_results
 
@@ -32,11 +34,13 @@ def latest_winner(artifacts: Path) -> Artifact:
     board = rank(run)
     if board.winner is None:
         raise InputError(f"the run of {run.started} has no winner: {board.reason}. {again}")
-    winner = board.standings[0].candidate
+    winner = board.winner
     # artifacts that were moved together with their results are found beside them
     places = [artifacts / Path(winner.path).name, Path(winner.path)]
+    known = roots_declared(find_artifacts(artifacts))
     for place in places:
-        if place.exists() and (found := open_any(place)).manifest.id == winner.id:
+        declared = known.get(str(place.resolve()), Declared())
+        if place.exists() and (found := open_any(place, declared)).manifest.id == winner.id:
             say(f"winner of the run of {run.started}: {winner.name}, {board.reason}")
             return found
     raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from compress import parity
 from compress.step import Step, options_of
 from compress.steps import STEPS
 from ftc import golden
-from ftc.artifact import Artifact, content_id, draft, is_artifact, open_artifact, seal
+from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, open_artifact, seal
 from ftc.console import progress, say
 from ftc.errors import InputError
 from ftc.golden import Golden
@@ -22,8 +23,11 @@ from ftc.manifest import Ancestor, DataRecord, StepRecord
 from ftc.quiet import quiet_libraries
 from ftc.tasks import TASKS
 from ftc.tasks.encoding import TOKENIZER_FILE
+from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ftc.data import Dataset
 
 _RECORDED = (
@@ -65,15 +69,14 @@ def apply(
     options = options_of(step)
     step_id = f"{step.name}@{step.revision}"
     new_id = content_id(source.manifest.id, step_id, options, data.fingerprint if data is not None else None)
-    if target.exists() and not replace_existing:
-        existing = _existing(target, new_id)
-        say(f"{target} is already there with just this content (id {new_id}); taken as it is.")
-        return existing
+    check_target(target, source, step.name, replace_existing=replace_existing)
+    if is_artifact(target) and not replace_existing:
+        return _existing(target, new_id)
     with draft(target) as directory, quiet_libraries():
         parent = _golden_of(source)
         made = step.run(source, directory, data)
         gc.collect()  # exporters leave cycles that would hold the whole network while the result is opened
-        name = f"{source.manifest.lineage[0].name}-{step.suffix}"
+        name = f"{source.manifest.name}-{step.suffix}"
         manifest = replace(
             source.manifest,
             id=new_id,
@@ -95,21 +98,46 @@ def apply(
         )
         _carry_tokenizer(source, directory)
         with progress("comparing with the parent on the golden examples"):
-            record, own = parity.compare(
-                Artifact(directory, manifest), parent.examples, parent.expected, lossy=step.lossy
-            )
+            result = Artifact(directory, manifest)
+            reference = _reference(source, result, parent)
+            record, own = parity.compare(result, parent.examples, reference, lossy=step.lossy)
         golden.write(replace(parent, expected=own), directory)
-        return seal(directory, target, replace(manifest, parity=record), replace_existing=replace_existing)
+        try:
+            return seal(directory, target, replace(manifest, parity=record), replace_existing=replace_existing)
+        except InputError:
+            if replace_existing or not is_artifact(target):
+                raise
+            return _existing(target, new_id)  # another run of the same command was sooner
+
+
+def check_target(target: Path, source: Artifact, step: str, *, replace_existing: bool) -> None:
+    """Refuse a place whose content shows, before any work, that a result of this step cannot go there.
+
+    :param source: what the result is made of, or an ancestor of that
+    :raises InputError: if it is the source itself, no artifact, or an artifact of another root or another step
+    """
+    if os.path.realpath(target) in map(os.path.realpath, (str(source.path), source.manifest.root_path)):
+        raise InputError(f"{target} is what the result would be made of; choose another name with -o.")
+    check_replaceable(target)
+    if is_artifact(target) and not replace_existing:
+        there = open_artifact(target).manifest
+        made_by = there.lineage[-1].step
+        if there.root_id != source.manifest.root_id or made_by is None or made_by.name != step:
+            raise _occupied(target)
+
+
+def _occupied(target: Path) -> InputError:
+    return InputError(
+        f"{target} exists already with other content. Choose another name with -o, or replace it with --force."
+    )
 
 
 def _existing(target: Path, wanted_id: str) -> Artifact:
-    if is_artifact(target):
-        existing = open_artifact(target)
-        if existing.manifest.id == wanted_id:
-            return existing
-    raise InputError(
-        f"{target} exists already with other content. Choose another name with -o, or replace it with --force."
-    )
+    existing = open_artifact(target)
+    if existing.manifest.id == wanted_id:
+        say(f"{target} is already there with just this content (id {wanted_id}); taken as it is.")
+        return existing
+    raise _occupied(target)
 
 
 def _golden_of(source: Artifact) -> Golden:
@@ -119,6 +147,14 @@ def _golden_of(source: Artifact) -> Golden:
     with progress("computing the golden examples' answers with the checkpoint"):
         logits = parity.answers(source, examples)
     return Golden(tuple(examples), logits, logits)
+
+
+def _reference(source: Artifact, result: Artifact, kept: Golden) -> np.ndarray:
+    before, after = source.manifest.preprocessing, result.manifest.preprocessing
+    if before.kind == "text" and after.kind == "text" and after.max_length < before.max_length:
+        # the result cuts texts shorter: what is compared is the answers to the same tokens
+        return parity.answers(source, kept.examples, open_task(result))
+    return kept.expected
 
 
 def _carry_tokenizer(source: Artifact, directory: Path) -> None:

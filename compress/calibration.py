@@ -20,6 +20,7 @@ from onnxruntime.quantization.calibrate import (
     create_calibrator,
 )
 
+from compress import onnx_nodes
 from compress.choices import Method
 from ftc.errors import InputError, RunError
 
@@ -70,13 +71,13 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="ftc-calibration-") as name:
         folder = Path(name)
         typed = save_typed(model_path, folder / "typed.onnx")
-        extremes = _collect(_calibrator(typed, Method.MINMAX, op_types, percentile), batches, advance)
+        extremes = _collect(_calibrator(typed, Method.MINMAX, op_types, percentile), batches, advance, model_path)
         _check(extremes, op_types)
         if method is Method.MINMAX:
             return extremes
         calibrator = _calibrator(typed, method, op_types, percentile)
         calibrator.collector = _empty_histograms(calibrator, extremes)
-        return _collect(calibrator, batches, advance)
+        return _collect(calibrator, batches, advance, model_path)
 
 
 def passes(method: Method) -> int:
@@ -91,7 +92,7 @@ def save_typed(model_path: Path, target: Path) -> Path:
     at the first operator outside the standard (a fused Attention), and the exporter's entries may contradict
     it, so ONNX Runtime is asked, which knows the operators it runs. Weights go to a file beside `target`.
     """
-    model = onnx.load(model_path)
+    model = onnx_nodes.load(model_path)
     graph = model.graph
     del graph.value_info[:]
     known = {output.name for output in graph.output}
@@ -112,7 +113,8 @@ def save_typed(model_path: Path, target: Path) -> Path:
 def _session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    with onnx_nodes.onnx_runtime_failing(path):
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _calibrator(typed: Path, method: Method, op_types: Sequence[str], percentile: float) -> CalibraterBase:
@@ -127,22 +129,26 @@ def _calibrator(typed: Path, method: Method, op_types: Sequence[str], percentile
         case Method.ENTROPY:
             kind = CalibrationMethod.Entropy
             options = {"num_bins": ENTROPY_BINS, "num_quantized_bins": ENTROPY_LEVELS}
-    return create_calibrator(
-        typed,
-        list(op_types),
-        augmented_model_path=str(typed.with_name(f"{method}.onnx")),
-        calibrate_method=kind,
-        use_external_data_format=True,  # the only form that holds beyond 2 GB
-        # A symmetric range would spend half of an unsigned grid on values that a ReLU never gives.
-        extra_options={"symmetric": False, **options},
-    )
+    with onnx_nodes.onnx_runtime_failing(typed):
+        return create_calibrator(
+            typed,
+            list(op_types),
+            augmented_model_path=str(typed.with_name(f"{method}.onnx")),
+            calibrate_method=kind,
+            use_external_data_format=True,  # the only form that holds beyond 2 GB
+            # A symmetric range would spend half of an unsigned grid on values that a ReLU never gives.
+            extra_options={"symmetric": False, **options},
+        )
 
 
-def _collect(calibrator: CalibraterBase, batches: Iterable[Batch], advance: Callable[[int], None]) -> TensorsData:
+def _collect(
+    calibrator: CalibraterBase, batches: Iterable[Batch], advance: Callable[[int], None], model_path: Path
+) -> TensorsData:
     """Feed the batches one by one: what the calibrator keeps of each is a range or a histogram per tensor."""
     given = 0
     for batch in batches:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints at each call, and stdout is the result's
+        # it prints at each call, and stdout is the result's
+        with contextlib.redirect_stdout(io.StringIO()), onnx_nodes.onnx_runtime_failing(model_path):
             calibrator.collect_data(_One(batch))
         given += 1
         advance(len(next(iter(batch.values()))))

@@ -19,3 +19,23 @@ class Method(StrEnum):
     MINMAX = "minmax"
     PERCENTILE = "percentile"
     ENTROPY = "entropy"
+
+
+class Precision(StrEnum):
+    """What OpenVINO computes in, whatever the weights are stored as.
+
+    BF16 is faster on processors with AMX, and changes outputs a little.
+    """
+
+    F32 = "f32"
+    BF16 = "bf16"
+
+
+class Preset(StrEnum):
+    """How NNCF lays the INT8 ranges of activations.
+
+    PERFORMANCE makes them symmetric around zero; MIXED gives those that are not symmetric a zero point.
+    """
+
+    PERFORMANCE = "performance"
+    MIXED = "mixed"

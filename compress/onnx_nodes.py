@@ -1,13 +1,44 @@
-"""Questions about the nodes of an ONNX graph."""
+"""ONNX files read, and questions about the nodes of their graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
-from ftc.errors import InputError
+from ftc.errors import FtcError, InputError, RunError
+
+
+def load(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
+    """Read an ONNX file, with the weights that lie beside it.
+
+    :raises InputError: if it is none, or its weights cannot be read
+    """
+    try:
+        model = onnx.load(path, format="protobuf", load_external_data=external_data)
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not an ONNX file that can be read ({str(error)[:200]}). Make it again.") from error
+    if not model.graph.node or not model.opset_import:
+        raise InputError(f"{path}: not an ONNX file: it holds no graph. Make it again.")
+    return model
+
+
+@contextmanager
+def onnx_runtime_failing(path: Path) -> Iterator[None]:
+    """What ONNX Runtime and its quantizer raise shares no base class: all of it ends the run, naming the file.
+
+    :raises RunError: if anything inside fails otherwise than by an error of this program
+    """
+    try:
+        yield
+    except FtcError:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise RunError(f"{path}: ONNX Runtime fails on it: {said[:400]}") from error
 
 
 def check_excluded(model: onnx.ModelProto, exclude: Sequence[str], where: Path) -> None:
@@ -23,7 +54,7 @@ def check_excluded(model: onnx.ModelProto, exclude: Sequence[str], where: Path) 
 
 def has_grouped_convolutions(path: Path) -> bool:
     """Whether any convolution of the model works on groups of channels, as depthwise ones do."""
-    model = onnx.load(path, load_external_data=False)
+    model = load(path, external_data=False)
     return any(
         attribute.name == "group" and attribute.i > 1
         for node in model.graph.node

@@ -11,15 +11,19 @@ from ftc.data import Example
 from ftc.errors import ParityError
 from ftc.manifest import ParityRecord
 from ftc.runtimes.session import open_session
-from ftc.tasks.task import open_task
+from ftc.tasks.task import Task, open_task
 
 ABSOLUTE_TOLERANCE = 1e-4
 RELATIVE_TOLERANCE = 1e-3
 
 
-def answers(artifact: Artifact, examples: Sequence[Example]) -> np.ndarray:
-    """Answers (N, classes) float32 to each example on its own, with the artifact's own runtime."""
-    task, session, output = open_task(artifact), open_session(artifact), artifact.manifest.output
+def answers(artifact: Artifact, examples: Sequence[Example], task: Task | None = None) -> np.ndarray:
+    """Answers (N, classes) float32 to each example on its own, with the artifact's own runtime.
+
+    :param task: what encodes the examples; None for the artifact's own task
+    """
+    session, output = open_session(artifact), artifact.manifest.output
+    task = task or open_task(artifact)
     return np.concatenate([session.run(task.encode([example]))[output] for example in examples])
 
 
@@ -32,7 +36,8 @@ def compare(
     :param lossy: whether the step may change outputs; if not, every logit must lie within
         1e-4 + 1e-3 x |reference|
     :return: the record for the manifest, and the answers (N, classes) for batches of one
-    :raises ParityError: if a float export is outside the tolerance; the message names the worst logit
+    :raises ParityError: if an answer is not finite, or a float export is outside the tolerance; the message names
+        the worst logit
     """
     task, session = open_task(artifact), open_session(artifact)
     batch_sizes = tuple(sorted({1, min(3, len(examples)), len(examples)}))
@@ -44,17 +49,23 @@ def compare(
             if logits.shape != expected.shape:
                 raise ParityError(
                     f"{artifact.manifest.name}: a batch of {len(expected)} gives logits of shape {logits.shape}, "
-                    f"the parent gives {expected.shape}: the export has lost its batch dimension."
+                    f"the parent gives {expected.shape}: the export has lost its batch dimension, or the file is "
+                    "that of another model."
+                )
+            if not np.isfinite(logits).all():
+                raise ParityError(
+                    f"{artifact.manifest.name}: the answers to a batch of {len(expected)} golden examples are not all "
+                    "finite numbers: the step has broken the model. Try other options of it, or the float export."
                 )
             difference = np.abs(logits.astype(np.float64) - expected)  # (B, classes)
             excess = difference - (ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(expected))
-            if not lossy and not (excess <= 0).all():  # negated so that NaN fails too
-                row, column = np.unravel_index(int(np.nan_to_num(excess, nan=np.inf).argmax()), excess.shape)
+            if not lossy and (excess > 0).any():
+                row, column = np.unravel_index(int(excess.argmax()), excess.shape)
                 raise ParityError(
                     f"{artifact.manifest.name}: logit {column} of golden example {start + row} in a batch of "
                     f"{len(expected)} is {logits[row, column]:.6g}, the parent says {expected[row, column]:.6g}; "
                     f"allowed is a difference of {ABSOLUTE_TOLERANCE:g} + {RELATIVE_TOLERANCE:g} x |logit|. "
-                    "The exported graph does not compute what the checkpoint computes; try --graph plain."
+                    "The exported graph does not compute what its parent does; an ONNX export may with --graph plain."
                 )
             differences.append(difference)
             agreements.append(logits.argmax(-1) == expected.argmax(-1))

@@ -13,7 +13,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
 from compress.calibration import save_typed
-from compress.onnx_nodes import check_excluded
+from compress.onnx_nodes import check_excluded, onnx_runtime_failing
 
 # Unsigned activations and signed symmetric weights: the one pair with fast kernels on x86. Measured at
 # batch 1 with 2 threads and AVX512-VNNI, as speed relative to float: a small ResNet 2.5x, MobileNetV2 1.6x;
@@ -45,7 +45,7 @@ def quantize_static_int8(
     :param ranges: of :func:`compress.calibration.calibrate`, with at least these `op_types`
     :param op_types: ONNX operators to quantize
     :param per_channel: a scale per output channel of a weight rather than per weight
-        in 16 bits: emulated without it, the small ResNet then gave the logits of a VNNI machine bit for bit,
+    :param reduce_range: 7-bit weights, since processors without VNNI add pairs of products
         in 16 bits: emulated without it, the small ResNet then gave the logits of a CPU with VNNI bit for bit,
         and with 8-bit weights another class on 4 % of the images (MobileNetV2: on 8 %). It costs no time. It
         cost the ResNet 0.2 points of accuracy, but MobileNetV2, with its depthwise convolutions, 13
@@ -55,19 +55,20 @@ def quantize_static_int8(
     with tempfile.TemporaryDirectory(prefix="ftc-static-") as folder:
         model = load_model_with_shape_infer(save_typed(model_path, Path(folder) / "typed.onnx"))
     check_excluded(model, exclude, model_path)
-    quantizer = QDQQuantizer(
-        model,
-        per_channel=per_channel,
-        reduce_range=reduce_range,
-        weight_qType=WEIGHT_TYPE,
-        activation_qType=ACTIVATION_TYPE,
-        tensors_range=ranges,
-        nodes_to_quantize=[],
-        nodes_to_exclude=list(exclude),
-        op_types_to_quantize=list(op_types),
-        extra_options=EXTRA_OPTIONS,
-    )
-    quantizer.quantize_model()
+    with onnx_runtime_failing(model_path):
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=per_channel,
+            reduce_range=reduce_range,
+            weight_qType=WEIGHT_TYPE,
+            activation_qType=ACTIVATION_TYPE,
+            tensors_range=ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=list(exclude),
+            op_types_to_quantize=list(op_types),
+            extra_options=EXTRA_OPTIONS,
+        )
+        quantizer.quantize_model()
     quantized = quantizer.model
     quantized.topological_sort()
     del quantized.model.graph.value_info[:]

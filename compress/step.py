@@ -45,7 +45,7 @@ class Step(Protocol):
 
     @property
     def suffix(self) -> str:
-        """What is appended to the root's name to name the result, telling apart the options that matter."""
+        """What is appended to the source's name to name the result, telling apart the options that matter."""
         ...
 
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:

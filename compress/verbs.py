@@ -7,16 +7,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.apply import apply
+from compress.apply import apply, check_target
 from compress.convolutional import is_convolutional
-from compress.route import route
+from compress.route import formats, route
 from compress.steps import STEPS, Mode
-from ftc.errors import InputError
+from ftc.console import caution
+from ftc.errors import InputError, MissingExtra
+from ftc.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from compress.step import Step
     from ftc.artifact import Artifact
     from ftc.data import Dataset
+
+_DEFAULT_FORMATS = {"huggingface": "onnx", "keras": "tflite"}
+"""What checkpoints are quantized to where nothing else is asked for."""
 
 Given = Mapping[str, Any]
 """Options of steps by the names of their fields, those alone that the user gave."""
@@ -45,6 +50,41 @@ def export(
     return _apply_all(names, source, artifacts, given or {}, data, output, force)
 
 
+def export_all(
+    source: Artifact,
+    artifacts: Path,
+    *,
+    given: Given | None = None,
+    data: Dataset | None = None,
+    force: bool = False,
+) -> list[Artifact]:
+    """Export a checkpoint to every format whose libraries are installed; the others are named aloud.
+
+    :raises InputError: if none of them are, or an option belongs to no format
+    """
+    given = given or {}
+    installed: dict[str, frozenset[str]] = {}
+    for to in formats(source.manifest.format):
+        try:
+            installed[to] = frozenset().union(*map(_options, route(source.manifest.format, to)))
+        except MissingExtra as error:
+            caution(f"not exported to {to}: {error}")
+    if not installed:
+        raise InputError(f"{source.path} is {source.manifest.format}, of which nothing installed makes another format.")
+    _check_understood(given, frozenset().union(*installed.values()), " and ".join(installed))
+    return [
+        export(
+            source,
+            artifacts,
+            to=to,
+            given={name: value for name, value in given.items() if name in understood},
+            data=data,
+            force=force,
+        )
+        for to, understood in installed.items()
+    ]
+
+
 def quantize(
     source: Artifact,
     artifacts: Path,
@@ -61,7 +101,7 @@ def quantize(
 
     The export stays in `artifacts` as an artifact of its own: it is what the result is compared with.
 
-    :param to: the format; None for the source's own, and ONNX or TFLite for a checkpoint
+    :param to: the format; None for the source's own, and ONNX for a checkpoint, TFLite for a Keras model
     :param mode: None for static where convolutions do most of the work, else dynamic
     :param data: rows to calibrate on, for static quantization
     :param rows: how many of them are taken, drawn with a fixed seed
@@ -78,10 +118,11 @@ def quantize(
             "Use --mode static with --data DATA: a few hundred training or validation images."
         )
     if to is None:
-        to = source.manifest.format if not source.manifest.is_root else "onnx"
+        to = _DEFAULT_FORMATS.get(source.manifest.format, source.manifest.format)
     names = route(source.manifest.format, to, mode)
-    calibrated = STEPS.load(names[-1]).needs_data
-    if not calibrated and data is not None:
+    with quiet_libraries():
+        calibrated = STEPS.load(names[-1]).needs_data
+    if not calibrated and data is not None and not any("lengths" in _options(name) for name in names):
         raise InputError(f"{mode} quantization takes no calibration data; did you mean --mode static?")
     if calibrated and data is None:
         raise InputError(
@@ -91,12 +132,14 @@ def quantize(
         )
     if data is not None:
         data = data.sample(rows, seed=0)
+        for _ in data.examples:  # images are decoded when asked for: a broken one is found now, not after the export
+            pass
     return _apply_all(names, source, artifacts, given or {}, data, output, force)
 
 
 def named(source: Artifact, step: Step, artifacts: Path) -> Path:
-    """The default place of a step's result: ``<artifacts>/<checkpoint>-<step>``."""
-    return artifacts / f"{source.manifest.lineage[0].name}-{step.suffix}"
+    """The default place of a step's result: ``<artifacts>/<source>-<step>``."""
+    return artifacts / f"{source.manifest.name}-{step.suffix}"
 
 
 def _apply_all(
@@ -108,18 +151,15 @@ def _apply_all(
     output: Path | None,
     force: bool,
 ) -> Artifact:
-    classes = [STEPS.load(name) for name in names]
-    options = [{field.name for field in fields(step_class)} for step_class in classes]
-    for name in given:
-        if not any(name in understood for understood in options):
-            raise InputError(
-                f"--{name.replace('_', '-')} is no option of {' and '.join(names)}, which this request needs; "
-                f"they take: {', '.join(sorted(set().union(*options))) or 'none'}."
-            )
-    for step_class, understood in zip(classes, options, strict=True):
+    options = [_options(name) for name in names]
+    _check_understood(given, frozenset().union(*options), " and ".join(names))
+    if output is not None:
+        check_target(output, source, names[-1], replace_existing=force)
+    for place, understood in enumerate(options):
+        step_class = STEPS.load(names[place])
         mine = {name: value for name, value in given.items() if name in understood}
         step = step_class.for_model(source, data, **mine) if hasattr(step_class, "for_model") else step_class(**mine)
-        last = step_class is classes[-1]
+        last = place == len(names) - 1
         source = apply(
             step,
             source,
@@ -128,3 +168,17 @@ def _apply_all(
             replace_existing=force and last,
         )
     return source
+
+
+def _check_understood(given: Given, understood: frozenset[str], by: str) -> None:
+    for name in given:
+        if name not in understood:
+            raise InputError(
+                f"--{name.replace('_', '-')} is no option of {by}, which this request needs; "
+                f"there is: {', '.join(sorted(understood)) or 'none'}."
+            )
+
+
+def _options(name: str) -> frozenset[str]:
+    with quiet_libraries():
+        return frozenset(field.name for field in fields(STEPS.load(name)))

@@ -38,11 +38,12 @@ class Artifact:
 
         :raises InputError: if the name leads out of the artifact or there is no such file
         """
-        path = (self.path / name).resolve()
+        path = Path(os.path.realpath(self.path / name))
         if not path.is_relative_to(self.path.resolve()):
             raise InputError(f"{self.path}: the manifest names {name!r}, which lies outside the artifact; not opened.")
-        if not path.exists():
-            raise InputError(f"{self.path}: {name!r} is missing; the artifact is damaged, make it again.")
+        # a checkpoint is opened as a directory; os.path asks about names of any length without raising
+        if not (os.path.exists(path) if self.manifest.is_root else os.path.isfile(path)):
+            raise InputError(f"{self.path}: {name[:200]!r} is missing; the artifact is damaged, make it again.")
         return path
 
     @property
@@ -53,7 +54,7 @@ class Artifact:
 
 def is_artifact(path: Path) -> bool:
     """Whether a directory was sealed by `ftc`."""
-    return (path / manifests.FILE_NAME).is_file()
+    return os.path.isfile(path / manifests.FILE_NAME)
 
 
 def open_artifact(path: Path, *, verify: bool = False) -> Artifact:
@@ -100,11 +101,15 @@ def sha256(path: Path) -> str:
 def draft(target: Path) -> Iterator[Path]:
     """A new directory beside `target` to write an artifact into; gone afterwards unless it was sealed.
 
+    Nothing is begun where the result could not get its name: only artifacts are ever replaced.
+
     The directory is locked while its writer lives, so drafts that a killed process left behind are known and
     removed by the next run.
 
+    :raises InputError: if something that is no artifact stands at `target`
     :raises RunError: if the disk is full or the place cannot be written
     """
+    check_replaceable(target)
     parent = target.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +144,7 @@ def seal(draft_path: Path, target: Path, manifest: Manifest, *, replace_existing
         if path.is_file()
     )
     manifest = replace(manifest, files=files)
+    manifests.check(manifest, draft_path)
     manifest_path = draft_path / manifests.FILE_NAME
     manifest_path.write_text(manifests.to_json(manifest), encoding="utf-8")
     _flushed_sha256(manifest_path)
@@ -150,9 +156,15 @@ def seal(draft_path: Path, target: Path, manifest: Manifest, *, replace_existing
 
 @contextmanager
 def _making_way(target: Path, replace_existing: bool) -> Iterator[None]:
-    if not target.exists():
-        yield
+    if not os.path.lexists(target):
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise InputError(f"{target} was made by someone else in the meantime.") from error
         return
+    check_replaceable(target)
     if not replace_existing:
         raise InputError(f"{target} exists already; choose another name with -o, or replace it with --force.")
     aside = target.with_name(f"{_REPLACED_PREFIX}{target.name}")
@@ -163,6 +175,15 @@ def _making_way(target: Path, replace_existing: bool) -> Iterator[None]:
         aside.rename(target)
         raise
     shutil.rmtree(aside)
+
+
+def check_replaceable(target: Path) -> None:
+    """:raises InputError: if something that is no artifact stands at `target`: only artifacts are ever replaced"""
+    if os.path.lexists(target) and (target.is_symlink() or not is_artifact(target)):
+        raise InputError(
+            f"{target} exists and is no artifact of ftc: nothing is written over it, with --force neither. "
+            "Choose another name with -o."
+        )
 
 
 def _flushed_sha256(path: Path) -> str:

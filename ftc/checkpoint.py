@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftc import manifest as manifests
 from ftc.artifact import Artifact, is_artifact, open_artifact
+from ftc.declared import Declared
 from ftc.errors import InputError
+from ftc.foreign.files import is_foreign
+from ftc.keras.files import is_keras
 from ftc.quiet import quiet_libraries
+from ftc.registry import Entry, Registry
+
+NOTHING = Declared()
+
+_STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def open_any(path: Path, task: str | None = None, *, verify: bool = False) -> Artifact:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(Entry):
+    """Where models come from; the target is called with a path and what is `Declared` of it.
+
+    :param is_such: whether a path is named or laid out like one; the first origin that says so opens it
+    """
+
+    is_such: Callable[[Path], bool]
+
+
+ORIGINS = Registry(
+    "origin",
+    {
+        "keras": Origin("ftc.keras.checkpoint:open_checkpoint", "a Keras model", "keras", is_such=is_keras),
+        "foreign": Origin(
+            "ftc.foreign.checkpoint:open_checkpoint", "a model file that another program made", is_such=is_foreign
+        ),
+        "huggingface": Origin(
+            "ftc.huggingface.checkpoint:open_checkpoint",
+            "a directory that `save_pretrained` wrote",
+            "torch",
+            is_such=lambda path: True,
+        ),
+    },
+)
+
+
+def open_any(path: Path, declared: Declared = NOTHING, *, verify: bool = False) -> Artifact:
     """Open what a user points at: an artifact made by `ftc`, or a checkpoint.
 
-    :param task: overrides the task that the checkpoint's architecture implies
+    :param declared: what the user says of a checkpoint whose own files do not say it
     :param verify: also compare an artifact's files with the hashes in its manifest
     :raises InputError: if it is neither, or is damaged; the message says what was looked for
     """
     with _refusing_nonsense(path):
-        return _opened(path, task, verify)
+        return _opened(path, declared, verify)
 
 
-def _opened(path: Path, task: str | None, verify: bool) -> Artifact:
+def _opened(path: Path, declared: Declared, verify: bool) -> Artifact:
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     if is_artifact(path):
+        declared.only_task(path, "an artifact")
         artifact = open_artifact(path, verify=verify)
-        if task is not None and task != artifact.manifest.task:
+        if declared.task not in (None, artifact.manifest.task):
             raise InputError(f"{path} was made for {artifact.manifest.task}; --task is for checkpoints.")
         return artifact
-    from ftc.huggingface.checkpoint import open_checkpoint
-
+    name = next(name for name, origin in ORIGINS.entries.items() if origin.is_such(path))
     with quiet_libraries():
-        return open_checkpoint(path, task)
+        opened: Artifact = ORIGINS.load(name)(path, declared)
+    manifests.check(opened.manifest, path)
+    return opened
 
 
 def with_operations(artifact: Artifact) -> Artifact:
     """The artifact with its multiply-accumulates counted, if it is a checkpoint: artifacts know theirs."""
-    if not artifact.manifest.is_root:
-        return artifact
+    if artifact.manifest.format != "huggingface":
+        return artifact  # those of other origins are counted when they are opened
     from ftc.huggingface.model import with_operations_counted
 
     with quiet_libraries(), _refusing_nonsense(artifact.path):
@@ -53,7 +91,7 @@ def _refusing_nonsense(path: Path) -> Iterator[None]:
     """A checkpoint's files come from anywhere: what makes their readers stumble is a fault of the files."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (*_STUMBLES, OSError) as error:
         raise InputError(_nonsense(path, error)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,15 +27,25 @@ class Advance(Protocol):
     def __call__(self, by: int = 1) -> None: ...
 
 
+def plain(text: str) -> str:
+    """A text with its control characters spelled out: names and labels from files must not steer a terminal."""
+    return "".join(
+        letter.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(letter).startswith("C") and letter != "\n"
+        else letter
+        for letter in text
+    )
+
+
 def say(message: str) -> None:
     """A remark on what is being done, such as which columns were taken."""
     if not verbosity.quiet:
-        print(message, file=sys.stderr, flush=True)
+        print(plain(message), file=sys.stderr, flush=True)
 
 
 def caution(message: str) -> None:
     """Something the user should know before trusting the result; shown even with `--quiet`."""
-    print(f"caution: {message}", file=sys.stderr, flush=True)
+    print(plain(f"caution: {message}"), file=sys.stderr, flush=True)
 
 
 @contextmanager

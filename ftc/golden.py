@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from ftc.data.arrays import DAMAGE
 from ftc.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,18 +42,36 @@ def write(golden: Golden, directory: Path) -> None:
 
 
 def read(directory: Path) -> Golden:
-    """:raises InputError: if the file is missing or no archive of plain arrays"""
+    """:raises InputError: if the file is missing, damaged, or holds anything but examples and finite answers to each"""
     path = directory / FILE_NAME
     try:
         with np.load(path, allow_pickle=False) as archive:
-            examples: list[Example] = []
-            for name in sorted(key for key in archive.files if key.startswith(("image_", "text_"))):
-                array = archive[name]
-                if name.startswith("image_"):
-                    examples.append(array)
-                else:
-                    parts = tuple(str(part) for part in array)
-                    examples.append(parts[0] if len(parts) == 1 else cast("tuple[str, str]", parts))
-            return Golden(tuple(examples), archive["of_root"], archive["expected"])
-    except (OSError, ValueError, KeyError) as error:
+            names = sorted(key for key in archive.files if key.startswith(("image_", "text_")))
+            examples = tuple(_example(archive[name], name) for name in names)
+            of_root, expected = (_answers(archive[name], name, len(examples)) for name in ("of_root", "expected"))
+        if of_root.shape != expected.shape:
+            raise ValueError(f"the root gives answers {of_root.shape}, this artifact {expected.shape}")
+    except DAMAGE as error:
         raise InputError(f"{path}: the golden examples cannot be read ({error}). Make the artifact again.") from error
+    return Golden(examples, of_root, expected)
+
+
+def _example(array: np.ndarray, name: str) -> Example:
+    if name.startswith("image_"):
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+            raise ValueError(f"{name} is no RGB image in uint8")
+        return array
+    if array.dtype.kind != "U" or array.shape not in ((1,), (2,)):
+        raise ValueError(f"{name} is no text and no pair of texts")
+    parts = tuple(map(str, array))
+    return parts[0] if len(parts) == 1 else cast("tuple[str, str]", parts)
+
+
+def _answers(array: np.ndarray, name: str, rows: int) -> np.ndarray:
+    if array.dtype != np.float32 or array.ndim != 2 or len(array) != rows or array.size == 0:
+        raise ValueError(
+            f"{name} must hold a float32 row for each of {rows} examples, it is {array.dtype} {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return array

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from annotated_types import Interval, IsFinite, Len, Predicate
 
 from ftc.errors import InputError
 from ftc.preprocessing import ImagePreprocessing, TextPreprocessing
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 FILE_NAME = "ftc.json"
 
@@ -20,17 +23,57 @@ FILE_NAME = "ftc.json"
 #   1  first version
 SCHEMA: Final = 1
 
-Option = str | int | float | bool | None | tuple[str, ...]
-Preprocessing = TextPreprocessing | ImagePreprocessing
+ROOT_FORMATS = ("huggingface", "keras")
+"""What checkpoints are; a service carries one sealed, with a lineage of itself alone."""
+
+FOREIGN_FORMATS = frozenset({"onnx", "tflite", "openvino"})
+"""Formats of roots that are model files which another program made."""
+
+IN_FILE = "file."
+"""Begins keys of the run settings that give an input or output its name in a file of another program."""
+
+TOKENIZER = "tokenizer"
+"""Key of the run settings of a root that holds no tokenizer: the file that does."""
+
+Option = str | int | float | bool | None | tuple[str, ...] | tuple[int, ...]
+
+
+class _ByKind:
+    """Tells pydantic, once it is imported, to choose by the field `kind`, so that messages are about the right one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic import Field
+
+        return handler(Annotated[source, Field(discriminator="kind")])
+
+
+Preprocessing = Annotated[TextPreprocessing | ImagePreprocessing, _ByKind()]
+
+
+def _has_no_controls(text: str) -> bool:
+    return not any(unicodedata.category(letter) == "Cc" for letter in text)
+
+
+def _has_no_slash(text: str) -> bool:
+    return "/" not in text
+
+
+# A manifest comes from anywhere. What is counted fits 64 bits, what names a thing can be printed and is no essay.
+Count = Annotated[int, Interval(ge=0, lt=2**63)]
+Size = Annotated[int, Interval(ge=1, lt=2**31)]
+Word = Annotated[str, Len(1, 4096), Predicate(_has_no_controls)]
+Name = Annotated[str, Len(1, 255), Predicate(_has_no_controls), Predicate(_has_no_slash)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Difference = Annotated[IsFinite[float], Interval(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of an artifact; `path` is relative to the artifact's directory."""
 
-    path: str
-    size_bytes: int
-    sha256: str
+    path: Word
+    size_bytes: Count
+    sha256: Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +83,10 @@ class TensorSpec:
     :param scale: of quantized values: ``value = scale * (stored - zero_point)``; None where they are stored as such
     """
 
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-    scale: float | None = None
+    name: Word
+    dtype: Word
+    shape: tuple[Size | Word, ...]
+    scale: IsFinite[float] | None = None
     zero_point: int | None = None
 
 
@@ -51,7 +94,7 @@ class TensorSpec:
 class StepRecord:
     """A step that was applied, with every option it ran with."""
 
-    name: str
+    name: Word
     options: Mapping[str, Option]
 
 
@@ -59,9 +102,9 @@ class StepRecord:
 class Ancestor:
     """One link of the lineage; the root has no step."""
 
-    id: str
-    name: str
-    format: str
+    id: Word
+    name: Name
+    format: Word
     step: StepRecord | None
 
 
@@ -71,7 +114,7 @@ class DataRecord:
 
     source: str
     fingerprint: str
-    rows: int
+    rows: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +127,8 @@ class RunInstructions:
     :param requirements: what the processor must offer, in words; empty when any will do
     """
 
-    runtime: str
-    entry: str
+    runtime: Word
+    entry: Word
     session_config: Mapping[str, str]
     requirements: tuple[str, ...] = ()
 
@@ -100,11 +143,11 @@ class Facts:
     :param size_bytes: the model file with its external weights, without tokenizer and examples
     """
 
-    parameters: int
-    multiply_accumulates: int | None
+    parameters: Count
+    multiply_accumulates: Count | None
     reference_input: str
-    size_bytes: int
-    convolution_share: float | None = None
+    size_bytes: Count
+    convolution_share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +161,27 @@ class ParityRecord:
     """
 
     lossy: bool
-    max_abs_difference: float
-    mean_abs_difference: float
-    label_agreement: float
-    rows: int
-    batch_sizes: tuple[int, ...]
+    max_abs_difference: Difference
+    mean_abs_difference: Difference
+    label_agreement: Share
+    rows: Count
+    batch_sizes: tuple[Count, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything `ftc` knows of an artifact besides its bytes."""
 
-    id: str
-    name: str
-    format: str
-    task: str
-    labels: tuple[str, ...]
+    id: Word
+    name: Name
+    format: Word
+    task: Word
+    labels: Annotated[tuple[str, ...], Len(2)]
     preprocessing: Preprocessing
-    lineage: tuple[Ancestor, ...]
-    root_path: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    lineage: Annotated[tuple[Ancestor, ...], Len(1)]
+    root_path: Word
+    inputs: Annotated[tuple[TensorSpec, ...], Len(1)]
+    outputs: Annotated[tuple[TensorSpec, ...], Len(1)]
     run: RunInstructions
     facts: Facts
     data: DataRecord | None = None
@@ -169,13 +212,62 @@ class Manifest:
         """True for a checkpoint opened in place."""
         return len(self.lineage) == 1
 
+    @property
+    def is_foreign(self) -> bool:
+        """True for a model file that another program made, and for what was made of one."""
+        return self.lineage[0].format in FOREIGN_FORMATS
+
 
 @cache
 def _adapter() -> TypeAdapter[Manifest]:
     # pydantic costs a tenth of a second to import: only commands that read a manifest pay for it
-    from pydantic import TypeAdapter
+    from pydantic import AfterValidator, TypeAdapter
 
-    return TypeAdapter(Manifest)
+    return TypeAdapter(Annotated[Manifest, AfterValidator(_coherent)])
+
+
+def _coherent(manifest: Manifest) -> Manifest:
+    """:raises ValueError: if the parts of a manifest contradict one another; pydantic turns it into its own error"""
+    root, *made = manifest.lineage
+    if root.step is not None or any(link.step is None for link in made):
+        raise ValueError("every link of the lineage but the first has a step, and the first has none")
+    last = manifest.lineage[-1]
+    if (last.id, last.name, last.format) != (manifest.id, manifest.name, manifest.format):
+        raise ValueError("the last link of the lineage is not this artifact")
+    if len(set(manifest.labels)) < len(manifest.labels):
+        raise ValueError("two labels have the same name")
+    width = manifest.outputs[0].shape[-1:]
+    if width and isinstance(width[0], int) and width[0] != len(manifest.labels):
+        raise ValueError(f"the model answers {width[0]} numbers for {len(manifest.labels)} labels")
+    spec = manifest.preprocessing
+    made_inputs = set(spec.inputs) if isinstance(spec, TextPreprocessing) else {spec.input}
+    if isinstance(spec, TextPreprocessing):
+        _check_texts(spec)
+    else:
+        _check_images(spec, manifest.inputs)
+    unknown = sorted({tensor.name for tensor in manifest.inputs} - made_inputs)
+    if unknown:
+        raise ValueError(f"the preprocessing does not make the model's input {unknown[0]!r}")
+    return manifest
+
+
+def _check_texts(spec: TextPreprocessing) -> None:
+    known = {"input_ids", "token_type_ids", "attention_mask"}
+    if not {"input_ids"} <= set(spec.inputs) <= known:
+        raise ValueError(f"a text becomes input_ids, and may become {' and '.join(sorted(known - {'input_ids'}))}")
+
+
+def _check_images(spec: ImagePreprocessing, inputs: tuple[TensorSpec, ...]) -> None:
+    size = spec.resize
+    if size is not None and size.shortest_edge is None and (size.height is None or size.width is None):
+        raise ValueError("resizing needs shortest_edge, or height and width")
+    exact = (size.height, size.width) if size is not None and size.shortest_edge is None else None
+    if (spec.crop or exact) != (spec.height, spec.width):
+        raise ValueError(f"resizing and cropping do not give images of {spec.height} x {spec.width}")
+    given = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+    taken = inputs[0].shape[1:]
+    if len(taken) != 3 or any(isinstance(size, int) and size != side for size, side in zip(taken, given, strict=True)):
+        raise ValueError(f"the preprocessing gives images of shape {given}, the model takes {taken}")
 
 
 def to_json(manifest: Manifest) -> str:
@@ -184,18 +276,42 @@ def to_json(manifest: Manifest) -> str:
 
 
 def read(path: Path) -> Manifest:
-    """Read and validate a manifest file.
+    """Read and validate the manifest file of a sealed artifact.
 
-    :raises InputError: if it is not JSON, not a manifest, or of a version this `ftc` does not know
+    :raises InputError: if it is not JSON, not a manifest, makes no sense, or is of a version this `ftc` does not know
     """
     from pydantic import ValidationError
 
     try:
-        return _adapter().validate_json(path.read_bytes())
+        manifest = _adapter().validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = " -> ".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(
-            f"{path}: not a manifest this version of ftc can read: {where}: {first['msg']}. "
+            f"{path}: not a manifest this version of ftc can read: {_first_fault(error)}. "
             "Make the artifact again, or open it with the ftc that wrote it."
         ) from error
+    if manifest.is_root and manifest.format not in ROOT_FORMATS:
+        raise InputError(f"{path}: not a manifest of an artifact: its lineage names no step. Make the artifact again.")
+    return manifest
+
+
+def check(manifest: Manifest, source: Path) -> None:
+    """Hold the manifest of a new artifact or checkpoint to what `read` asks of one.
+
+    :param source: what it was made of, for the message
+    :raises InputError: if it could not be read again
+    """
+    from pydantic import ValidationError
+    from pydantic_core import PydanticSerializationError
+
+    try:
+        _adapter().validate_json(to_json(manifest))
+    except PydanticSerializationError as error:  # half of a surrogate pair is no character
+        raise InputError(f"{source}: a name or a label is not valid Unicode: {error}.") from error
+    except ValidationError as error:
+        raise InputError(f"{source} says something that makes no sense: {_first_fault(error)}.") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"{part}: " for part in first["loc"])
+    return where + first["msg"].removeprefix("Value error, ")[:400]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #      `measurement`: one for each candidate when the rounds are over: raw samples, or why there are none
 SCHEMA: Final = 1
 
+Form = Literal["text", "pair", "image"]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -45,7 +47,7 @@ class Candidate:
     @property
     def is_float_onnx(self) -> bool:
         """Whether this is what ratios are taken to: the float ONNX export of the checkpoint."""
-        return self.format == "onnx" and self.lossless
+        return self.format == "onnx" and self.lossless and not self.is_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Conditions:
     :param lengths: median and longest of the timed examples, in tokens or in pixels of the longer side
     :param data: what was answered for accuracy; None where nothing was
     :param timed_examples: examples in the timed sample, the same for all candidates
+    :param form: what each row of the data is; None where there is none, and in files of earlier versions
     """
 
     machine: Machine
@@ -146,6 +149,7 @@ class Conditions:
     lengths: tuple[int, int]
     data: DataRecord | None
     seed: int
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)

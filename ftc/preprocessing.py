@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Interval, IsFinite, Len
+
+# The bounds are what a manifest from anywhere is held to when it is read; pydantic checks them there.
+MAX_TOKENS = 1_000_000
+MAX_SIDE = 8192
+
+TokenId = Annotated[int, Interval(ge=0, lt=2**31)]
+Side = Annotated[int, Interval(ge=1, le=MAX_SIDE)]
+Finite = IsFinite[float]
+Channels = Len(3, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +25,21 @@ class TextPreprocessing:
     :param inputs: the names of the model's inputs, in the tokenizer's order
     """
 
-    max_length: int
-    pad_token_id: int
-    pad_token_type_id: int
+    max_length: Annotated[int, Interval(ge=1, le=MAX_TOKENS)]
+    pad_token_id: TokenId
+    pad_token_type_id: TokenId
     padding_side: Literal["left", "right"]
     truncation_side: Literal["left", "right"]
-    inputs: tuple[str, ...]
+    inputs: Annotated[tuple[str, ...], Len(1)]
     kind: Literal["text"] = "text"
+
+    def padding(self, name: str) -> int:
+        """What an input of that name holds where there is no token."""
+        return {
+            "input_ids": self.pad_token_id,
+            "token_type_ids": self.pad_token_type_id,
+            "attention_mask": 0,
+        }[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +49,10 @@ class Resize:
     `shortest_edge` keeps the aspect ratio; otherwise the image is warped to `height` x `width`.
     """
 
-    resample: int
-    shortest_edge: int | None = None
-    height: int | None = None
-    width: int | None = None
+    resample: Annotated[int, Interval(ge=0, le=5)]
+    shortest_edge: Side | None = None
+    height: Side | None = None
+    width: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +64,13 @@ class ImagePreprocessing:
 
     input: str
     resize: Resize | None
-    crop: tuple[int, int] | None
+    crop: tuple[Side, Side] | None
     flip_channels: bool
-    scale: float | None
-    offset: float
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    height: int
-    width: int
+    scale: Finite | None
+    offset: Finite
+    mean: Annotated[tuple[Finite, ...], Channels] | None
+    std: Annotated[tuple[Annotated[Finite, Gt(0)], ...], Channels] | None
+    height: Side
+    width: Side
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     kind: Literal["image"] = "image"

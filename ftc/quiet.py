@@ -16,7 +16,7 @@ from ftc.console import verbosity
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence warnings, log records below ERROR and prints of the libraries called inside.
+    """Silence warnings, log records below ERROR, prints, and what native code writes to stderr.
 
     With `-v` everything is shown, on stderr, so that stdout carries only the result.
     """
@@ -24,8 +24,9 @@ def quiet_libraries() -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):
             yield
         return
-    # read by transformers when it is imported; later it must be told
+    # read by transformers and TensorFlow when they are imported; later transformers must be told
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "transformers" in sys.modules:
         from transformers.utils import logging as transformers_logging
 
@@ -33,8 +34,31 @@ def quiet_libraries() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _native_stderr_dropped():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
+
+
+@contextmanager
+def _native_stderr_dropped() -> Iterator[None]:
+    """Compilers and delegates write to file descriptor 2 past Python; `sys.stderr` goes on through a copy of it."""
+    try:
+        is_ours = sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):
+        is_ours = False
+    if not is_ours:  # nested, or captured by someone else
+        yield
+        return
+    sys.stderr.flush()
+    kept, python_stderr = os.dup(2), sys.stderr
+    with open(os.devnull, "wb") as nowhere, os.fdopen(kept, "w", buffering=1, errors="backslashreplace") as through:
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = through
+        try:
+            yield
+        finally:
+            through.flush()
+            os.dup2(kept, 2)
+            sys.stderr = python_stderr

@@ -10,6 +10,7 @@ from typing import Any
 
 from ftc.artifact import Artifact, is_artifact, open_artifact
 from ftc.errors import InputError
+from ftc.runtimes.session import SessionOptions
 
 MODEL = "model"
 SETTINGS = "service.json"
@@ -32,12 +33,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value, least in (
-            ("threads", self.threads, 1),
             ("max-batch-size", self.max_batch_size, 2),  # the smallest that BentoML's batching takes
             ("max-latency-ms", self.max_latency_ms, 1),
         ):
-            if value is not None and value < least:
+            if value < least:
                 raise InputError(f"--{name} must be at least {least}, got {value}.")
+        SessionOptions(self.threads)  # refuses what no session takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class Bundle:
 
     artifact: Artifact
     settings: Settings
+
+
+def form_of(measured: Mapping[str, Any] | None) -> str | None:
+    """What the rows were that an artifact was measured on: text, pair or image; None where that is not known."""
+    form: str | None = (measured or {}).get("conditions", {}).get("form")
+    return form
 
 
 def write_settings(settings: Settings, directory: Path) -> None:

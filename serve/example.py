@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 
 EXAMPLE_TEXT = "a charming and often affecting journey"
+EXAMPLE_PAIR = {"text": "A man is playing a guitar.", "text_pair": "Somebody is making music."}
 
 
-def curl(task: str, url: str) -> str:
-    """A curl command that asks a service at `url` for one answer."""
+def curl(task: str, url: str, form: str | None = None) -> str:
+    """A curl command that asks a service at `url` for one answer.
+
+    :param form: what the model is known to be asked with, `"pair"` for pairs of texts
+    """
     from ftc.tasks import TASKS
 
     if TASKS.load(task).modality == "image":
         return f"curl -s {url}/predict -F images=@photo.jpg"
-    body = json.dumps({"texts": [EXAMPLE_TEXT]})
+    body = json.dumps({"texts": [EXAMPLE_PAIR if form == "pair" else EXAMPLE_TEXT]})
     return f"curl -s {url}/predict -H 'Content-Type: application/json' -d '{body}'"

@@ -6,10 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ftc.console import say
+from ftc.console import say, verbosity
 from ftc.errors import RunError
 from serve import store
-from serve.bundle import Settings
+from serve.bundle import Settings, form_of
 from serve.context import stage
 from serve.example import curl
 from serve.server import require_free, running
@@ -33,10 +33,11 @@ def serve_forever(target: str | None, host: str, port: int, settings: Settings) 
         else:
             name = store.latest() if target is None else store.find(target)
         say(f"starting {target or name}")
-        with running(name, Path(place), host, port, sys.stderr) as server:
+        with running(name, Path(place), host, port, sys.stderr, quiet=not verbosity.libraries) as server:
             try:
                 server.wait_until_ready()
-                example = curl(server.get("/metadata")["task"], server.url)
+                about = server.get("/metadata")
+                example = curl(about["task"], server.url, form_of(about["measured"]))
                 say(f"ready at {server.url} (Ctrl-C ends it); try:\n  {example}")
                 code = server.process.wait()
             except KeyboardInterrupt:

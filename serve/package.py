@@ -14,10 +14,12 @@ from typing import Any
 from ftc.artifact import Artifact
 from ftc.console import progress
 from ftc.errors import InputError, RunError
+from ftc.quiet import quiet_libraries
 from serve import requirements, store
-from serve.bundle import Bundle, Settings
+from serve.bundle import Bundle, Settings, form_of
 from serve.context import stage
 from serve.example import curl
+from serve.model import Model
 from serve.replay import replay
 from serve.server import free_port, running
 
@@ -48,7 +50,7 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
     """Build a Bento from an artifact into BentoML's store.
 
     :param name: the Bento's name; None takes the artifact's, in the letters that BentoML allows
-    :raises InputError: if the name is not allowed, or services cannot run the artifact's runtime
+    :raises InputError: if the name is not allowed, services cannot run the artifact's runtime, or that cannot open it
     :raises RunError: if the built Bento does not start or answers differently; it is deleted again
     """
     if name is None:
@@ -66,6 +68,8 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
     try:
         with tempfile.TemporaryDirectory(prefix="ftc-package-") as place:
             bundle = stage(artifact, settings or Settings(), Path(place))
+            with progress(f"opening {artifact.path} as the service will"), quiet_libraries():
+                Model.open(bundle)
             with progress(f"building {tag}"):
                 built = _build(Path(place), bundle, name, version, packages)
             with progress(f"starting {tag} and replaying the golden examples"):
@@ -135,5 +139,5 @@ def _description(bundle: Bundle, name: str) -> str:
     return (
         f"# {name}\n\n{manifest.task}: {labels}\n\n"
         f"{way} (id {manifest.id}), run by {manifest.run.runtime}.\n\n"
-        f"```\n{curl(manifest.task, 'http://127.0.0.1:3000')}\n```\n"
+        f"```\n{curl(manifest.task, 'http://127.0.0.1:3000', form_of(bundle.settings.measured))}\n```\n"
     )

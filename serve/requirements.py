@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 ALWAYS = ("bentoml", "numpy", "pydantic")
 MODALITY = {"text": ("tokenizers",), "image": ("pillow",)}
 # to package another runtime: a line here
-RUNTIME = {"onnxruntime": ("onnxruntime",), "torch": ("torch", "transformers", "safetensors")}
+RUNTIME = {
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "torch": ("torch", "transformers", "safetensors"),
+}
 
 
 def direct(manifest: Manifest) -> tuple[str, ...]:

@@ -103,15 +103,25 @@ def _is_worker(process: Any) -> bool:
 
 @contextmanager
 def running(
-    target: str, directory: Path, host: str, port: int, output: IO[Any], home: Path | None = None
+    target: str,
+    directory: Path,
+    host: str,
+    port: int,
+    output: IO[Any],
+    home: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> Iterator[Server]:
     """Serve a Bento by its tag or directory, or a service named `module:attribute`, until the block is left.
 
     :param directory: where the process runs
     :param output: where everything it prints goes
     :param home: a BentoML home of its own: a second server in one home deletes the metrics of the first
+    :param quiet: whether it prints errors alone, not every request
     """
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", host, "--port", str(port)]
+    if quiet:
+        command.append("--quiet")
     process = subprocess.Popen(
         command,
         cwd=directory,

@@ -1,6 +1,7 @@
 """The BentoML service around one artifact; what it takes and answers follows from the artifact's task."""
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import serve  # noqa: F401  first: it turns BentoML's usage tracking off
@@ -8,9 +9,10 @@ import serve  # noqa: F401  first: it turns BentoML's usage tracking off
 # isort: split
 import bentoml
 from bentoml._internal.utils.analytics import usage_stats
-from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -27,8 +29,11 @@ usage_stats.do_not_track.cache_clear()
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Leave a client's bad input to the access log: its traceback would repeat what the client sent."""
-    return not (record.exc_info and isinstance(record.exc_info[1], ValidationError | InvalidArgument))
+    """Leave what a client did wrong to the access log: its traceback would repeat what the client sent."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, BentoMLException):
+        return bool(error.error_code >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    return not isinstance(error, ValidationError | ClientDisconnect)
 
 
 logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_ours)

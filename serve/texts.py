@@ -15,6 +15,7 @@ from pydantic import (
     RootModel,
     Tag,
     field_validator,
+    model_validator,
 )
 from starlette.requests import Request
 
@@ -37,6 +38,13 @@ class TextPair(BaseModel):
 
     text: Text
     text_pair: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_both(cls, item: object) -> object:
+        if not isinstance(item, dict) or item.keys() != {"text", "text_pair"}:
+            raise ValueError("each of the texts should be a string, or an object with the keys 'text' and 'text_pair'")
+        return item
 
 
 def _kind(text: object) -> str:

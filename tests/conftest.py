@@ -18,6 +18,7 @@ from compress.steps import STEPS
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset, load
+from ftc.declared import Declared
 
 # a shell starts background jobs with interrupts ignored, and what the tests start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -123,6 +124,45 @@ def save_image_checkpoint(path: Path, *, architecture: str = "ResNet", seed: int
     return path
 
 
+def save_keras_model(path: Path, *, last: str | None = "softmax", seed: int = 0) -> Path:
+    """A randomly initialised small image classifier with a depthwise convolution, as the file's suffix says."""
+    pytest.importorskip("tensorflow", reason="Keras models need TensorFlow: pip install 'ftc[keras]'")
+    from ftc.keras.model import import_tensorflow
+    from ftc.quiet import quiet_libraries
+
+    with quiet_libraries():
+        import_tensorflow()
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        layers = keras.layers
+        # channels that differ much, so that rounding to 8 bits does not decide between the classes
+        apart = keras.initializers.RandomNormal(stddev=1.0)
+        model = keras.Sequential(
+            [
+                keras.Input((32, 32, 3), name="image"),
+                layers.Conv2D(8, 3, strides=2, padding="same", name="stem"),
+                layers.BatchNormalization(),
+                layers.ReLU(6.0),
+                layers.DepthwiseConv2D(3, padding="same", name="depthwise"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(len(IMAGE_LABELS), activation=last, kernel_initializer=apart, name="head"),
+            ]
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            model.save(path)
+        else:
+            model.export(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def keras_root(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    path = save_keras_model(tmp_path_factory.mktemp("checkpoints") / "tiny-keras.keras")
+    return open_any(path, Declared(labels=IMAGE_LABELS, processor="tf"))
+
+
 @pytest.fixture(scope="session")
 def text_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_text_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny-bert")
@@ -154,6 +194,23 @@ def image_onnx(image_checkpoint: Path, artifacts_dir: Path) -> Artifact:
 
 
 @pytest.fixture(scope="session")
+def text_root(text_checkpoint: Path) -> Artifact:
+    return open_any(text_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def text_tflite(text_root: Artifact, artifacts_dir: Path) -> Artifact:
+    pytest.importorskip("litert_torch", reason="TFLite exports need pip install 'ftc[tflite]'")
+    return apply(STEPS.load("export-tflite")(), text_root, artifacts_dir / "tiny-bert-tflite")
+
+
+@pytest.fixture(scope="session")
+def text_openvino(text_checkpoint: Path, artifacts_dir: Path) -> Artifact:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'ftc[openvino]'")
+    return apply(STEPS.load("export-openvino")(), open_any(text_checkpoint), artifacts_dir / "tiny-bert-openvino")
+
+
+@pytest.fixture(scope="session")
 def text_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Forty labelled texts in a file, loaded as a user's would be."""
     path = tmp_path_factory.mktemp("data") / "rows.tsv"
@@ -171,3 +228,8 @@ def image_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     np.savez(path, x=random.integers(0, 256, (30, 32, 32, 3), np.uint8), y=np.arange(30) % len(IMAGE_LABELS))
     return path
+
+
+@pytest.fixture(scope="session")
+def image_data(image_rows: Path) -> Dataset:
+    return load(str(image_rows), modality="image", classes=IMAGE_LABELS, need_labels=True)

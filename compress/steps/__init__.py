@@ -26,7 +26,7 @@ class StepEntry(Entry):
     mode: Mode | None = None
 
 
-STEPS = Registry(
+STEPS: Registry[StepEntry] = Registry(
     "step",
     {
         "export-onnx": StepEntry(
@@ -35,6 +35,51 @@ STEPS = Registry(
             extra="onnx",
             takes="huggingface",
             makes="onnx",
+        ),
+        "export-tflite": StepEntry(
+            "compress.steps.export_tflite:ExportTflite",
+            "a checkpoint to TFLite, float32, one row at a time, a signature for each length of text",
+            extra="tflite",
+            takes="huggingface",
+            makes="tflite",
+        ),
+        "export-keras-tflite": StepEntry(
+            "compress.steps.export_keras_tflite:ExportKerasTflite",
+            "a Keras model to TFLite, float32, one row at a time",
+            extra="keras",
+            takes="keras",
+            makes="tflite",
+        ),
+        "export-keras-onnx": StepEntry(
+            "compress.steps.export_keras_onnx:ExportKerasOnnx",
+            "a Keras model to ONNX, float32, dynamic batch",
+            extra="keras",
+            takes="keras",
+            makes="onnx",
+        ),
+        "quantize-keras-float16": StepEntry(
+            "compress.steps.quantize_keras_tflite:QuantizeKerasFloat16",
+            "a Keras model to TFLite with weights in 16 bits; needs no data",
+            extra="keras",
+            takes="keras",
+            makes="tflite",
+            mode="float16",
+        ),
+        "quantize-keras-dynamic": StepEntry(
+            "compress.steps.quantize_keras_tflite:QuantizeKerasDynamic",
+            "a Keras model to TFLite with INT8 weights; needs no data",
+            extra="keras",
+            takes="keras",
+            makes="tflite",
+            mode="dynamic",
+        ),
+        "quantize-keras-static": StepEntry(
+            "compress.steps.quantize_keras_tflite:QuantizeKerasStatic",
+            "a Keras model to TFLite in INT8, ranges measured on calibration data",
+            extra="keras",
+            takes="keras",
+            makes="tflite",
+            mode="static",
         ),
         "quantize-onnx-dynamic": StepEntry(
             "compress.steps.quantize_onnx_dynamic:QuantizeOnnxDynamic",
@@ -52,5 +97,78 @@ STEPS = Registry(
             makes="onnx",
             mode="static",
         ),
+        "quantize-tflite-dynamic": StepEntry(
+            "compress.steps.quantize_tflite_weights:QuantizeTfliteDynamic",
+            "INT8 weights, activations quantized as they come; needs no data",
+            extra="tflite",
+            takes="tflite",
+            makes="tflite",
+            mode="dynamic",
+        ),
+        "quantize-tflite-static": StepEntry(
+            "compress.steps.quantize_tflite_static:QuantizeTfliteStatic",
+            "INT8 weights and activations, ranges measured on calibration data",
+            extra="tflite",
+            takes="tflite",
+            makes="tflite",
+            mode="static",
+        ),
+        "quantize-tflite-weight-only": StepEntry(
+            "compress.steps.quantize_tflite_weights:QuantizeTfliteWeightOnly",
+            "INT8 weights, computing in float32",
+            extra="tflite",
+            takes="tflite",
+            makes="tflite",
+            mode="weight-only",
+        ),
+        "quantize-tflite-float16": StepEntry(
+            "compress.steps.quantize_tflite_weights:QuantizeTfliteFloat16",
+            "float16 weights",
+            extra="tflite",
+            takes="tflite",
+            makes="tflite",
+            mode="float16",
+        ),
+        "export-openvino": StepEntry(
+            "compress.steps.export_openvino:ExportOpenvino",
+            "a checkpoint to OpenVINO, float32, dynamic batch and length",
+            extra="openvino",
+            takes="huggingface",
+            makes="openvino",
+        ),
+        "export-onnx-openvino": StepEntry(
+            "compress.steps.export_onnx_openvino:ExportOnnxOpenvino",
+            "a float ONNX file to OpenVINO",
+            extra="openvino",
+            takes="onnx",
+            makes="openvino",
+        ),
+        "quantize-openvino-static": StepEntry(
+            "compress.steps.quantize_openvino_static:QuantizeOpenvinoStatic",
+            "INT8 weights and activations, ranges measured on calibration data",
+            extra="openvino",
+            takes="openvino",
+            makes="openvino",
+            mode="static",
+        ),
+        "quantize-openvino-weight-only": StepEntry(
+            "compress.steps.quantize_openvino_weights:QuantizeOpenvinoWeightOnly",
+            "INT8 weights, computing in float",
+            extra="openvino",
+            takes="openvino",
+            makes="openvino",
+            mode="weight-only",
+        ),
+        "quantize-openvino-float16": StepEntry(
+            "compress.steps.quantize_openvino_weights:QuantizeOpenvinoFloat16",
+            "float16 weights, computing in float32",
+            extra="openvino",
+            takes="openvino",
+            makes="openvino",
+            mode="float16",
+        ),
     },
 )
+
+FORMATS = tuple(dict.fromkeys(entry.makes for entry in STEPS.entries.values()))
+"""What models are exported to."""

@@ -14,8 +14,8 @@ from compress import onnx_rewrites
 from compress.arena import releasable_weights
 from compress.choices import Graph
 from compress.step import Made
+from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
-from ftc.errors import RunError
 from ftc.huggingface.model import load_model, with_operations_counted
 from ftc.manifest import RunInstructions, TensorSpec
 from ftc.tasks.task import open_task
@@ -83,16 +83,8 @@ def _exported(model: torch.nn.Module, sample: dict[str, torch.Tensor], fused: bo
     config = OnnxConfig(dynamic=True, dynamic_shapes=shapes, ort_fusions="cpu" if fused else None)
     try:
         program: ir.Model = OnnxExporter().export(model, sample, config=config).program
-    except (
-        torch.onnx.OnnxExporterError,
-        torch._dynamo.exc.TorchDynamoException,
-        NotImplementedError,
-    ) as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise RunError(
-            f"{type(model).__name__} cannot be exported to ONNX: {first[:300]} "
-            "Run again with -v for the exporter's own words."
-        ) from error
+    except CONVERTERS_REFUSALS as error:
+        raise refusal(model, sample, error, "ONNX") from error
     for axis, name in enumerate(("batch", "length")):
         for value in (*program.graph.inputs, *program.graph.outputs):
             shape = value.shape

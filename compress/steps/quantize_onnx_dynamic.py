@@ -11,7 +11,7 @@ from onnxruntime.quantization import QuantizationMode, QuantType
 from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
-from compress.onnx_nodes import check_excluded
+from compress import onnx_nodes
 from compress.step import Made
 from compress.steps.export_onnx import INLINE_LIMIT_BYTES, MODEL_FILE
 from ftc.console import progress
@@ -55,10 +55,11 @@ class QuantizeOnnxDynamic:
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         target = draft / MODEL_FILE
         with progress("quantizing weights to INT8"):
-            model = onnx.load(source.model_path)
-            check_excluded(model, self.exclude, source.model_path)
-            quantizer = self._quantizer(model)
-            quantizer.quantize_model()
+            model = onnx_nodes.load(source.model_path)
+            onnx_nodes.check_excluded(model, self.exclude, source.model_path)
+            with onnx_nodes.onnx_runtime_failing(source.model_path):
+                quantizer = self._quantizer(model)
+                quantizer.quantize_model()
             external = source.manifest.facts.size_bytes > INLINE_LIMIT_BYTES
             quantizer.model.save_model_to_file(target, use_external_data_format=external)
         size_bytes = sum(file.stat().st_size for file in draft.glob(f"{MODEL_FILE}*"))

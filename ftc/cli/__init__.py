@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from typing import Any
@@ -16,13 +18,26 @@ from ftc.cli.inspect import inspect
 from ftc.cli.package import package
 from ftc.cli.quantize import quantize
 from ftc.cli.serve import serve
-from ftc.console import verbosity
+from ftc.console import plain, verbosity
 from ftc.errors import FtcError
 from ftc.extras import explain
+from ftc.temporary import own_temporary_directory
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FtcGroup(click.Group):
     """Turns expected failures into one message and the exit code that belongs to it."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            # what could not be written would be tried again, and fail aloud, when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            fail(f"the result could not be written: {error.strerror}. Send it to a place with more room.", 1)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -40,7 +55,7 @@ class FtcGroup(click.Group):
 
 def fail(message: str, exit_code: int) -> None:
     """End the process with a message on stderr."""
-    click.echo(f"Error: {message}", err=True)
+    click.echo(plain(f"Error: {message}"), err=True)
     sys.exit(exit_code)
 
 
@@ -48,7 +63,8 @@ def fail(message: str, exit_code: int) -> None:
 @click.version_option(__version__, prog_name="ftc")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks; cautions stay.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show what the libraries underneath print.")
-def main(quiet: bool, verbose: bool) -> None:
+@click.pass_context
+def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     """From a fine-tuned checkpoint to the fastest form of it that can be shipped, proven by measurement.
 
     \b
@@ -64,6 +80,7 @@ def main(quiet: bool, verbose: bool) -> None:
     verbosity.quiet, verbosity.libraries = quiet, verbose
     # so that a terminated run cleans up after itself like an interrupted one
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    context.with_resource(own_temporary_directory())
 
 
 for command in (inspect, export, quantize, bench, package, serve, demo):

@@ -35,6 +35,7 @@ from ftc.cli import options
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options
+@options.declared_options
 @options.artifacts_option
 @click.option("-o", "--output", type=options.DIRECTORY, help="Results file.  [default: ARTIFACTS/bench.jsonl]")
 @options.json_option
@@ -49,6 +50,10 @@ def bench(
     time_budget: float,
     device: str,
     seed: int,
+    task: str | None,
+    labels: Path | None,
+    processor: str | None,
+    tokenizer: Path | None,
     artifacts: Path,
     output: Path | None,
     as_json: bool,
@@ -71,7 +76,8 @@ def bench(
     from bench.run import bench as run
 
     wanted = Options(threads, batch_size, time_budget, limit, max_drop, device, seed)
-    candidates = select(paths, artifacts, root)
+    declared = options.declared(task, labels, processor, tokenizer)
+    candidates = select(paths, artifacts, root, declared)
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
     board = run(candidates, data=dataset, options=wanted, results_path=output or artifacts / FILE_NAME)
     if as_json:

@@ -11,15 +11,13 @@ import click
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.data import Dataset
+    from ftc.declared import Declared
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DIRECTORY = click.Path(path_type=Path)
 
 source_argument = click.argument("source", type=DIRECTORY, metavar="CHECKPOINT")
-task_option = click.option(
-    "--task", metavar="TASK", help="What the checkpoint is for, if its architecture does not say."
-)
 artifacts_option = click.option(
     "--artifacts", type=DIRECTORY, default=Path("artifacts"), show_default=True, help="Where artifacts live."
 )
@@ -29,12 +27,59 @@ output_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Replace what stands at the output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
+_DECLARED = (
+    click.option("--task", metavar="TASK", help="What the checkpoint is for, if its architecture does not say."),
+    click.option(
+        "--labels",
+        type=DIRECTORY,
+        metavar="FILE",
+        help="Names of the classes, if the model does not hold them: txt (one on each line) or json.",
+    ),
+    click.option(
+        "--processor",
+        metavar="PATH|NAME",
+        help="Preprocessing, if the model does not hold it: a preprocessor_config.json, or tf, torch, caffe, raw.",
+    ),
+    click.option(
+        "--tokenizer", type=DIRECTORY, metavar="DIR", help="Tokenizer of a text model that does not hold one."
+    ),
+)
+
 _COLUMNS = (
     click.option("--text-column", metavar="NAME", help="Column with the text (the first of a pair)."),
     click.option("--text-pair-column", metavar="NAME", help="Column with the second text of a pair."),
     click.option("--label-column", metavar="NAME", help="Column with the label, by name or by number."),
     click.option("--image-column", metavar="NAME", help="Column with the image's file name."),
     click.option("--split", metavar="NAME", help="Which split of a data set that has several."),
+)
+
+
+def declared_options(command: Command) -> Command:
+    """Add the options that say of a model what its own files do not."""
+    for option in reversed(_DECLARED):
+        command = option(command)
+    return command
+
+
+def declared(task: str | None, labels: Path | None, processor: str | None, tokenizer: Path | None) -> Declared:
+    """What the user said of a model."""
+    from ftc.declared import Declared, read_labels
+
+    return Declared(task, read_labels(labels) if labels is not None else None, processor, tokenizer)
+
+
+def _lengths(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(part) for part in value.split(",")) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give numbers of tokens with commas between them: 16,32,64") from None
+
+
+lengths_option = click.option(
+    "--lengths",
+    callback=_lengths,
+    metavar="N,N,...",
+    help="Fixed-shape formats: tokens of the length buckets.  [default: fitted to --data, else powers of two]",
 )
 
 

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_args
 
 import click
 
 from compress.choices import Graph, Method
+from compress.steps import FORMATS, Mode
 from ftc.cli import options
-
-if TYPE_CHECKING:
-    from compress.steps import Mode
 
 
 @click.command()
 @options.source_argument
 @click.option(
     "--mode",
-    type=click.Choice(["dynamic", "static"]),
+    type=click.Choice(get_args(Mode)),
     help="dynamic needs no data; static measures ranges on --data.  [default: static for CNNs, else dynamic]",
 )
-@click.option("--to", type=click.Choice(["onnx"]), help="The format.  [default: onnx, or the artifact's own]")
+@click.option("--to", type=click.Choice(FORMATS), help="The format.  [default: onnx, or the artifact's own]")
 @click.option("--data", metavar="DATA", help="Rows to calibrate on: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")
 @click.option("--rows", type=click.IntRange(1), default=256, show_default=True, help="Calibration rows taken.")
 @click.option(
     "--method",
-    type=click.Choice(Method),
+    type=click.Choice(Method, case_sensitive=False),
     help="How static ranges are chosen.  [default: minmax]",
 )
 @click.option("--per-channel/--per-tensor", default=None, help="Scales of the weights.  [default: per-channel]")
 @click.option("--exclude", multiple=True, metavar="NODE", help="A graph node to leave in float; may be repeated.")
 @click.option(
+    "--max-drop-points",
+    type=click.FloatRange(0),
+    metavar="POINTS",
+    help="OpenVINO, static: put layers back to float until no more accuracy than this is lost; needs labels.",
+)
+@click.option("--integer-io", is_flag=True, default=None, help="TFLite: INT8 inputs and outputs, for accelerators.")
+@options.lengths_option
+@click.option(
     "--graph",
-    type=click.Choice(Graph),
+    type=click.Choice(Graph, case_sensitive=False),
     help="See ftc export.",
 )
 @options.column_options
-@options.task_option
+@options.declared_options
 @options.artifacts_option
 @options.output_option
 @options.force_option
@@ -51,8 +57,14 @@ def quantize(
     method: Method | None,
     per_channel: bool | None,
     exclude: tuple[str, ...],
+    max_drop_points: float | None,
+    integer_io: bool | None,
+    lengths: tuple[int, ...] | None,
     graph: Graph | None,
     task: str | None,
+    labels: Path | None,
+    processor: str | None,
+    tokenizer: Path | None,
     artifacts: Path,
     output: Path | None,
     force: bool,
@@ -73,9 +85,17 @@ def quantize(
     from ftc.checkpoint import open_any
     from ftc.cli.show import made
 
-    artifact = open_any(source, task)
+    artifact = open_any(source, options.declared(task, labels, processor, tokenizer))
     dataset = options.load_data(data, artifact, need_labels=False, **columns) if data is not None else None
-    given = options.given(method=method, per_channel=per_channel, exclude=exclude or None, graph=graph)
+    given = options.given(
+        method=method,
+        per_channel=per_channel,
+        exclude=exclude or None,
+        graph=graph,
+        max_drop_points=max_drop_points,
+        integer_io=integer_io,
+        lengths=lengths,
+    )
     result = run(
         artifact, artifacts, to=to, mode=mode, given=given, data=dataset, rows=rows, output=output, force=force
     )

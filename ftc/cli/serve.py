@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -18,7 +20,13 @@ def serve(target: str | None, host: str, port: int, threads: int | None) -> None
     ftc serve minilm-sst2-dynamic-int8:latest     a Bento
     ftc serve artifacts/minilm-sst2-onnx          an artifact, or a checkpoint
     """
+    from bench.winner import measured
+    from ftc.artifact import is_artifact, open_artifact
     from serve.bundle import Settings
     from serve.foreground import serve_forever
 
-    serve_forever(target, host, port, Settings(threads=threads))
+    row = None
+    if target is not None and is_artifact(Path(target)):
+        # results lie beside the artifacts they are of
+        row = measured(open_artifact(Path(target)), Path(target).absolute().parent)
+    serve_forever(target, host, port, Settings(threads=threads, measured=row))

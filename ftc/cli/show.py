@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ftc.console import caution
+from ftc.console import caution, plain
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
-    from ftc.manifest import Manifest, ParityRecord
+    from ftc.manifest import Manifest, ParityRecord, RunInstructions
 
 
 def size(size_bytes: int) -> str:
@@ -34,7 +35,12 @@ def made(artifact: Artifact, as_json: bool) -> None:
     """Print what a step made, and what to do next."""
     manifest = artifact.manifest
     if as_json:
-        summary = {"path": str(artifact.path), "id": manifest.id, "size_bytes": manifest.facts.size_bytes}
+        summary = {
+            "path": str(artifact.path),
+            "id": manifest.id,
+            "size_bytes": manifest.facts.size_bytes,
+            "parity": asdict(manifest.parity) if manifest.parity is not None else None,
+        }
         click.echo(json.dumps(summary))
         return
     click.echo(f"{artifact.path}  {size(manifest.facts.size_bytes)}  id {manifest.id}")
@@ -89,7 +95,9 @@ def description(artifact: Artifact) -> str:
         ),
     ]
     width = max(len(name) for name, _ in rows)
-    return "\n".join([manifest.name, *(f"  {name:<{width}}  {value}" for name, value in rows)])
+    return "\n".join(
+        [plain(manifest.name), *(plain(f"  {name:<{width}}  {value}".replace("\n", r"\n")) for name, value in rows)]
+    )
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:
@@ -114,8 +122,14 @@ def _lineage(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _instructions(artifact: Artifact) -> str:
     run = artifact.manifest.run
-    settings = "".join(f", session config {key}={value}" for key, value in run.session_config.items())
-    return f"{run.runtime} on {run.entry}{settings}; or: ftc serve {artifact.path}"
+    return f"ftc serve {artifact.path}; in code of your own: {run.runtime} on {run.entry}{_settings(run)}"
+
+
+def _settings(run: RunInstructions) -> str:
+    if run.runtime != "onnxruntime":
+        return "".join(f", {key}={value}" for key, value in run.session_config.items())
+    entries = [f"add_session_config_entry({key!r}, {value!r})" for key, value in run.session_config.items()]
+    return f" with SessionOptions on which you call {', '.join(entries)}" if entries else ""
 
 
 def _versions(manifest: Manifest) -> str:

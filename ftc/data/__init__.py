@@ -8,6 +8,7 @@ Nothing heavy is imported before `load` has looked at its source.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -63,11 +64,12 @@ def load(
 
         return assemble.dataset(*hub.download(request), request)
     path = Path(source)
-    if path.is_dir():
+    # os.path asks about names of any length without raising
+    if os.path.isdir(path):
         return _folder(path, request)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
-            f"{source}: no such file or folder; for a dataset of the Hugging Face hub write {HUB_PREFIX}NAME"
+            f"{source[:200]}: no such file or folder; for a dataset of the Hugging Face hub write {HUB_PREFIX}NAME"
         )
     return _file(path, request)
 

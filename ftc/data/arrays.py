@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,8 +24,21 @@ LABELS = ("y", "labels", "label")
 CLASSES = ("classes", "class_names", "label_names")
 
 # What zipfile and NumPy raise on files that are not in order; RuntimeError stands for encrypted members and
-# unknown methods of compression, MemoryError for shapes that cannot be true.
-DAMAGE = (ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+# unknown methods of compression, MemoryError and OverflowError for shapes that cannot be true, TokenError for
+# headers that do not end.
+DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)

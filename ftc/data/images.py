@@ -12,6 +12,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE as BITS_PER_SAMPLE
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ftc.console import progress
 from ftc.data.dataset import OnAccess
@@ -80,16 +82,19 @@ def _stored(images: EncodedImages, source: str) -> Iterator[bytes]:
 
 
 def decode(encoded: bytes, where: str) -> NDArray[np.uint8]:
-    """An image file's pixels as RGB uint8 (H, W, 3); its EXIF orientation is not applied.
+    """An image file's pixels as RGB uint8 (H, W, 3); its EXIF orientation is not applied, transparency is dropped.
 
-    :raises InputError: if it is damaged, of no known format, or of more pixels than Pillow considers safe
+    Grey in 16 bits is scaled to 8.
+
+    :raises InputError: if it is damaged, of no known format, of more pixels than Pillow considers safe, or holds
+        numbers whose black and white are not known (32-bit integers, floats)
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise InputError(f"{where}: {image.width} x {image.height} pixels; up to {limit} are allowed")
-            return np.array(image.convert("RGB"))
+            return _rgb(image, where)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{where}: {error}") from error
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, struct.error) as error:
@@ -98,6 +103,20 @@ def decode(encoded: bytes, where: str) -> NDArray[np.uint8]:
         # of a file that is no image at all Pillow names only the buffer it was read from
         reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
         raise InputError(f"{where}: not an image that can be decoded ({known}){reason}") from error
+
+
+def _rgb(image: Image.Image, where: str) -> NDArray[np.uint8]:
+    mode = image.mode
+    # Pillow's own conversion cuts these off at 255: every pixel of a common 16-bit scan becomes white
+    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
+        bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if isinstance(image, TiffImageFile) else 16
+        if bits == 16:
+            grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)  # 65535 = 257 x 255
+            return np.repeat(grey[..., None], 3, axis=2)
+        mode = f"{bits}-bit grey"
+    if mode.startswith(("I", "F")) or "-bit" in mode:
+        raise InputError(f"{where}: {mode} pixels have no known black and white; save it with 8 bits per channel")
+    return np.array(image.convert("RGB"))
 
 
 def _inside(name: str, roots: FileRoots, where: str) -> Path:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ftc.artifact import Artifact, content_id, sha256
+from ftc.declared import Declared, unambiguous
 from ftc.errors import InputError
-from ftc.huggingface.model import MODEL_CLASS, REFERENCE_LENGTH
+from ftc.huggingface.model import MODEL_CLASS, reference_length
 from ftc.huggingface.preprocessing import image_preprocessing, text_preprocessing
 from ftc.huggingface.weights import read_weights
 from ftc.manifest import Ancestor, Facts, Manifest, Preprocessing, RunInstructions, TensorSpec
@@ -34,20 +34,22 @@ _PREPROCESSING_FILES = (
 )
 
 
-def open_checkpoint(path: Path, task: str | None = None) -> Artifact:
+def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     """Open a Hugging Face directory as a root artifact; nothing is loaded but its headers and its tokenizer.
 
-    :raises InputError: if it has no config, no usable weights, no tokenizer or image processor, or a task
-        that `ftc` does not know
+    :param declared: a task, which overrides the one that the architecture implies
+    :raises InputError: if anything else is declared, or it has no config, no usable weights, no tokenizer or image
+        processor, or a task that `ftc` does not know
     """
     if not path.is_dir():
         raise InputError(
             f"{path} is a file; a checkpoint is a directory with config.json, weights and a tokenizer or an image "
             "processor, as `save_pretrained` writes it."
         )
+    declared.only_task(path, "a Hugging Face checkpoint")
     config = read_config(path)
     weights = read_weights(path)
-    task = task or _task_of(path, config)
+    task = declared.task or _task_of(path, config)
     labels = _labels_of(path, config)
     files = [path / "config.json", *weights.files, *(path / name for name in _PREPROCESSING_FILES)]
     digests = {file.name: sha256(file) for file in files if file.is_file()}
@@ -58,7 +60,7 @@ def open_checkpoint(path: Path, task: str | None = None) -> Artifact:
     if kind.modality == "text":
         preprocessing = text_preprocessing(path, config)
         inputs = tuple(TensorSpec(name, "int64", ("batch", "length")) for name in preprocessing.inputs)
-        reference = f"1 x {REFERENCE_LENGTH} tokens"
+        reference = f"1 x {reference_length(preprocessing.max_length)} tokens"
     else:
         preprocessing = image_preprocessing(path)
         height, width = preprocessing.height, preprocessing.width
@@ -117,7 +119,10 @@ def _is_known(config: Mapping[str, Any]) -> bool:
 
 
 def _task_of(path: Path, config: Mapping[str, Any]) -> str:
-    architecture = next(iter(config.get("architectures") or ["(none named)"]))
+    named = config.get("architectures") or ["(none named)"]
+    if not isinstance(named, list) or not isinstance(named[0], str):
+        raise InputError(f"{path}: architectures in config.json must be a list of names, it is {str(named)[:80]}.")
+    architecture = named[0]
     for name in TASKS:
         if architecture.endswith(TASKS.load(name).architecture_suffix):
             return name
@@ -141,6 +146,4 @@ def _labels_of(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
         raise InputError(f"{path}: id2label in config.json must number its labels from 0 without gaps.") from error
     if len(labels) < 2:
         raise InputError(f"{path}: a classifier needs at least two labels, config.json names {len(labels)}.")
-    # ImageNet has two classes called "crane": answers and scores by name would mix them up
-    repeated = {name for name, times in Counter(labels).items() if times > 1}
-    return tuple(f"{name} ({number})" if name in repeated else name for number, name in enumerate(labels))
+    return unambiguous(labels)

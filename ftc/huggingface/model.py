@@ -19,6 +19,7 @@ MODEL_CLASS = "model_class"
 
 UNREADABLE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     ImportError,
@@ -54,13 +55,15 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
             weights_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below by name, and refused
+            output_attentions=False,  # only the answer is wanted, whatever the training looked at
+            output_hidden_states=False,
             **options,
         )
     except UNREADABLE as error:
         raise InputError(f"{path}: transformers cannot load it: {_first_line(error)}") from error
     except (pickle.UnpicklingError, SafetensorError) as error:
         raise InputError(
-            f"{path}: the weights cannot be read as plain data: {_first_line(error)} "
+            f"{path}: the weights cannot be read as plain data ({type(error).__name__}). "
             "Pickles that need code are not opened; save the model as safetensors."
         ) from error
     missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
@@ -87,6 +90,11 @@ def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def reference_length(max_length: int) -> int:
+    """Tokens of the input that multiply-accumulates are counted for: what the model takes, if that is less."""
+    return min(REFERENCE_LENGTH, max_length)
+
+
 def with_operations_counted(artifact: Artifact) -> Facts:
     """The artifact's facts with the multiply-accumulates of one forward pass at the reference input filled in.
 
@@ -103,7 +111,7 @@ def with_operations_counted(artifact: Artifact) -> Facts:
         model = _automatic(artifact).from_config(config, attn_implementation="eager").eval()
         if spec.kind == "text":
             # no mask: checking whether it is all ones would need its values
-            inputs = {"input_ids": torch.ones(1, min(REFERENCE_LENGTH, spec.max_length), dtype=torch.long)}
+            inputs = {"input_ids": torch.ones(1, reference_length(spec.max_length), dtype=torch.long)}
         else:
             inputs = {spec.input: torch.empty(1, 3, spec.height, spec.width)}
         try:

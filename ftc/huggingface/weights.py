@@ -63,6 +63,8 @@ def read_weights(path: Path) -> Weights:
                 raise InputError(
                     f"{file} holds {entry['dtype']} tensors: it is quantized already. Give the float checkpoint."
                 )
+    if not parameters:
+        raise InputError(f"{path}: its weight files hold no weights; save the model again.")
     return Weights(files, parameters, tuple(sorted(dtypes)))
 
 
@@ -85,6 +87,8 @@ def _safetensors_header(file: Path) -> dict[str, dict[str, Any]]:
 
     The format is specified in the safetensors README, section "Format".
     """
+    from safetensors import SafetensorError, safe_open
+
     size = file.stat().st_size
     damaged = f"{file} is damaged or was copied in part"
     with file.open("rb") as stream:
@@ -98,8 +102,12 @@ def _safetensors_header(file: Path) -> dict[str, dict[str, Any]]:
             header: dict[str, dict[str, Any]] = json.loads(stream.read(length))
             header.pop("__metadata__", None)
             end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise InputError(f"{damaged}: its header is not readable ({error}).") from error
     if 8 + length + end != size:
         raise InputError(f"{damaged}: its header asks for {8 + length + end} bytes, the file has {size}.")
-    return header
+    try:
+        with safe_open(file, framework="numpy"):  # checks that shapes, types and offsets agree, reads no tensor
+            return header
+    except SafetensorError as error:
+        raise InputError(f"{damaged}: its header makes no sense ({error}).") from error

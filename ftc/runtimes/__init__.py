@@ -8,7 +8,10 @@ from ftc.registry import Entry, Registry
 RUNTIMES = Registry(
     "runtime",
     {
+        "keras": Entry("ftc.runtimes.keras_session:KerasSession", "Keras on TensorFlow", extra="keras"),
         "torch": Entry("ftc.runtimes.torch_eager:TorchEager", "PyTorch, eager mode", extra="torch"),
         "onnxruntime": Entry("ftc.runtimes.onnx_runtime:OnnxRuntime", "ONNX Runtime on the CPU", extra="onnx"),
+        "litert": Entry("ftc.runtimes.litert:LiteRt", "LiteRT (TFLite) with XNNPACK on the CPU", extra="tflite"),
+        "openvino": Entry("ftc.runtimes.openvino_runtime:OpenVinoRuntime", "OpenVINO on the CPU", extra="openvino"),
     },
 )

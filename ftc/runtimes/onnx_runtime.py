@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import onnxruntime as ort
 
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -21,8 +22,9 @@ class OnnxRuntime:
     formats: ClassVar[frozenset[str]] = frozenset({"onnx"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
 
-    def __init__(self, session: ort.InferenceSession, settings: Mapping[str, str], threads: int) -> None:
+    def __init__(self, session: ort.InferenceSession, path: Path, settings: Mapping[str, str], threads: int) -> None:
         self._session = session
+        self._path = path
         self._outputs = [output.name for output in session.get_outputs()]
         self._inputs = frozenset(entry.name for entry in session.get_inputs())
         self._settings = dict(settings)
@@ -30,25 +32,30 @@ class OnnxRuntime:
 
     @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = options.thread_count()
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = 3  # errors only: its warnings are about its own graph rewriting
-        for key, value in artifact.manifest.run.session_config.items():
-            settings.add_session_config_entry(key, value)
         path = artifact.model_path
         try:
+            settings = ort.SessionOptions()
+            settings.intra_op_num_threads = options.thread_count()
+            settings.inter_op_num_threads = 1
+            settings.log_severity_level = 4  # fatal only: errors are raised too, warnings are about its own rewriting
+            for key, value in artifact.manifest.run.session_config.items():
+                settings.add_session_config_entry(key, value)
             session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            # ONNX Runtime's exceptions share no base class of their own but live in one module
-            if type(error).__module__.startswith("onnxruntime"):
-                raise InputError(f"{path}: ONNX Runtime cannot open it: {error}") from error
-            raise
-        return cls(session, artifact.manifest.run.session_config, options.thread_count())
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise InputError(f"{path}: ONNX Runtime cannot open it: {_first_line(error)}") from error
+        wanted = artifact.manifest.output
+        if wanted not in [output.name for output in session.get_outputs()]:
+            raise InputError(f"{path} has no output {wanted!r}, which its manifest names. Make the artifact again.")
+        return cls(session, path, artifact.manifest.run.session_config, options.thread_count())
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         feed = {name: tensor for name, tensor in inputs.items() if name in self._inputs}
-        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+        try:
+            outputs = self._session.run(self._outputs, feed)
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {tensor.shape}" for name, tensor in feed.items())
+            raise RunError(f"{self._path}: ONNX Runtime cannot run it on {shapes}: {_first_line(error)}") from error
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def conditions(self) -> dict[str, str]:
         return {
@@ -59,3 +66,7 @@ class OnnxRuntime:
             "threads": str(self._threads),
             **self._settings,
         }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:400]

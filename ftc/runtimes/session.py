@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, np.ndarray]
 
 
+MOST_THREADS = 1024
+"""More than any processor has cores for; runtimes fail on absurd numbers in ways of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
     """How an artifact is to be executed.
@@ -29,8 +33,8 @@ class SessionOptions:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads must be at least 1, got {self.threads}.")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise InputError(f"threads must be from 1 to {MOST_THREADS}, got {self.threads}.")
 
     def thread_count(self) -> int:
         """The number of threads to use, at least 1."""
@@ -81,4 +85,8 @@ def open_session(artifact: Artifact, options: SessionOptions | None = None, runt
         raise InputError(
             f"runtime {name!r} runs on {', '.join(sorted(implementation.devices))}, not on {options.device!r}."
         )
+    if artifact.manifest.is_foreign:
+        from ftc.runtimes.adapted import Adapted
+
+        return Adapted.open(artifact, options)
     return implementation.open(artifact, options)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import torch
 
+from ftc.errors import RunError
+from ftc.huggingface.model import UNREADABLE, load_model
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -27,15 +30,21 @@ class TorchEager:
 
     @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
-        from ftc.huggingface.model import load_model
-
         torch.set_num_threads(options.thread_count())
         return cls(load_model(artifact), options.thread_count())
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
-        with torch.inference_mode():
-            return {"logits": self._model(**tensors).logits.numpy()}
+        try:
+            with torch.inference_mode():
+                return {"logits": self._model(**tensors).logits.numpy()}
+        except UNREADABLE as error:
+            shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+            said = str(error).strip().partition("\n")[0][:400]
+            raise RunError(
+                f"{type(self._model).__name__} cannot run on {shapes} ({type(error).__name__}: {said}): "
+                "its config.json and its tokenizer or image processor do not belong together."
+            ) from error
 
     def conditions(self) -> dict[str, str]:
         return {

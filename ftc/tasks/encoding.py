@@ -27,6 +27,12 @@ class TextEncoder:
     """Texts or pairs of texts to token ids, padded to the longest of the batch."""
 
     def __init__(self, preprocessing: TextPreprocessing, tokenizer: Tokenizer) -> None:
+        special = tokenizer.num_special_tokens_to_add(is_pair=True)
+        if preprocessing.max_length <= special:  # the library would then truncate nothing
+            raise InputError(
+                f"at most {preprocessing.max_length} tokens leave no room for text beside {special} special ones: "
+                "correct the tokenizer's model_max_length."
+            )
         self.preprocessing = preprocessing
         self._tokenizer = tokenizer
         tokenizer.no_padding()
@@ -36,28 +42,33 @@ class TextEncoder:
 
     @classmethod
     def from_file(cls, preprocessing: TextPreprocessing, path: Path) -> TextEncoder:
-        """:param path: a `tokenizer.json`"""
+        """:param path: a `tokenizer.json`
+
+        :raises InputError: if it is none that the tokenizers library can read
+        """
         from tokenizers import Tokenizer
 
-        return cls(preprocessing, Tokenizer.from_str(path.read_text(encoding="utf-8")))
+        try:
+            tokenizer = Tokenizer.from_buffer(path.read_bytes())
+        except Exception as error:  # the library raises bare Exception
+            raise InputError(f"{path}: no tokenizer that can be read ({str(error)[:200]}). Make it again.") from error
+        return cls(preprocessing, tokenizer)
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """:return: for each of the model's inputs an int64 array (batch, length of the longest example)
 
-        :raises InputError: if an example is no text and no pair of texts
+        :raises InputError: if an example is no text and no pair of texts, or the tokenizer has no token for it
         """
         for example in examples:
             if not isinstance(example, str | tuple):
                 raise InputError(f"a text model takes texts or pairs of texts, got {type(example).__name__}.")
-        encodings = self._tokenizer.encode_batch(cast("list[str]", list(examples)))
+        try:
+            encodings = self._tokenizer.encode_batch(cast("list[str]", list(examples)))
+        except Exception as error:  # bare Exception: a vocabulary without its unknown token, half of a surrogate pair
+            raise InputError(f"the tokenizer cannot take these texts: {str(error)[:200]}.") from error
         length = max(len(encoding) for encoding in encodings)
         spec = self.preprocessing
-        padding = {
-            "input_ids": spec.pad_token_id,
-            "token_type_ids": spec.pad_token_type_id,
-            "attention_mask": 0,
-        }
-        return {name: self._padded(encodings, name, padding[name], length) for name in spec.inputs}
+        return {name: self._padded(encodings, name, spec.padding(name), length) for name in spec.inputs}
 
     def length(self, example: Example) -> int:
         """Tokens of an example, special ones included, after truncation."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
+from ftc.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -49,8 +51,14 @@ class Task(Protocol):
 
 
 def open_task(artifact: Artifact) -> Task:
-    """The task of an artifact, with its labels and its encoder."""
+    """The task of an artifact, with its labels and its encoder.
+
+    :raises InputError: if there is no such task, or the artifact's preprocessing is for another one
+    """
     from ftc.tasks import TASKS
 
     implementation: type[Task] = TASKS.load(artifact.manifest.task)
+    kind = artifact.manifest.preprocessing.kind
+    if kind != implementation.modality:
+        raise InputError(f"{artifact.path}: its task is {artifact.manifest.task}, its preprocessing is for {kind}s.")
     return implementation.of(artifact)

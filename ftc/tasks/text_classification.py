@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
+from ftc.manifest import TOKENIZER
 from ftc.preprocessing import TextPreprocessing
 from ftc.tasks import classification
 from ftc.tasks.encoding import TOKENIZER_FILE, TextEncoder
@@ -31,6 +33,9 @@ class TextClassification:
     def of(cls, artifact: Artifact) -> Self:
         preprocessing = artifact.manifest.preprocessing
         assert isinstance(preprocessing, TextPreprocessing), "a text task has text preprocessing"
+        elsewhere = artifact.manifest.run.session_config.get(TOKENIZER) if artifact.manifest.is_root else None
+        if elsewhere is not None:
+            return cls(artifact.manifest.labels, TextEncoder.from_file(preprocessing, Path(elsewhere)))
         if artifact.manifest.is_root:
             from ftc.huggingface.tokenizer import load_tokenizer
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,13 @@ from rich.console import Console
 
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from tests.bench.made import measurement, run
+from ftc.measurement import Run, Samples
+from tests.bench.made import candidate, measurement, run
+
+
+def winner_of(made: Run) -> str | None:
+    winner = rank(made).winner
+    return winner.name if winner is not None else None
 
 
 def test_the_fastest_inside_the_budget_wins() -> None:
@@ -43,19 +51,19 @@ def test_a_drop_of_just_the_budget_is_inside_it() -> None:
     runs = [
         run(measurement("torch", 8000, 0.9), measurement("int8", 2000, 0.89), max_drop_points=m) for m in (1.0, 0.9)
     ]
-    assert [rank(made).winner for made in runs] == ["id-of-int8", "id-of-torch"]
+    assert [winner_of(made) for made in runs] == ["int8", "torch"]
 
 
 def test_the_float_export_wins_when_nothing_beats_it() -> None:
     board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 5000)))
-    assert board.winner == "id-of-onnx"
+    assert board.winner == candidate("onnx")
     assert board.reason == "nothing inside the accuracy budget is faster"
 
 
 def test_faster_is_not_claimed_from_noise() -> None:
     noisy = measurement("int8", 3990, jitter=20)
     board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), noisy))
-    assert board.winner == "id-of-onnx"
+    assert board.winner == candidate("onnx")
     int8 = next(s for s in board.standings if s.candidate.name == "int8")
     assert int8.ratio_to_float_onnx is not None
     assert int8.ratio_to_float_onnx.low < 1 < int8.ratio_to_float_onnx.high
@@ -64,7 +72,7 @@ def test_faster_is_not_claimed_from_noise() -> None:
 
 def test_without_a_float_export_the_checkpoint_is_the_reference() -> None:
     board = rank(run(measurement("torch", 8000), measurement("int8", 2000)))
-    assert board.winner == "id-of-int8"
+    assert board.winner == candidate("int8")
     assert "4.00x as fast as torch" in board.reason
     assert board.standings[0].ratio_to_float_onnx is None
     assert "no float ONNX export" in str(board.float_onnx_absent)
@@ -72,14 +80,14 @@ def test_without_a_float_export_the_checkpoint_is_the_reference() -> None:
 
 def test_without_the_checkpoint_the_float_export_is_the_reference_for_accuracy() -> None:
     board = rank(run(measurement("onnx", 4000, 0.9), measurement("int8", 2000, 0.88)))
-    assert board.winner == "id-of-onnx"
+    assert board.winner == candidate("onnx")
     assert board.standings[1].reason == "drop of 2.00 points exceeds 1"
 
 
 def test_unknown_accuracy_lets_only_lossless_candidates_win() -> None:
     made = run(*(measurement(*entry, accuracy=None) for entry in (("torch", 8000), ("onnx", 4000), ("int8", 2000))))
     board = rank(made)
-    assert board.winner == "id-of-onnx"
+    assert board.winner == candidate("onnx")
     assert board.standings[-1].verdict == "accuracy unknown"
     assert board.standings[-1].ratio_to_float_onnx is not None
 
@@ -121,4 +129,37 @@ def test_the_table_shows_every_candidate_its_fate_and_the_next_command(tmp_path:
 def test_json_leaves_the_raw_samples_out() -> None:
     text = to_json(rank(run(measurement("torch", 8000), measurement("onnx", 4000))))
     assert "single_ns" not in text
-    assert '"winner": "id-of-onnx"' in text
+
+
+def test_json_names_the_winner_its_place_and_why() -> None:
+    told = json.loads(to_json(rank(run(measurement("torch", 8000), measurement("onnx", 4000)))))
+    assert (told["winner"]["id"], told["winner"]["name"]) == ("id-of-onnx", "onnx")
+    assert told["winner"]["path"] == "/nowhere/onnx"
+    assert told["reason"] == "nothing inside the accuracy budget is faster"
+    nobody = json.loads(to_json(rank(run(measurement("int8", 2000)))))
+    assert nobody["winner"] is None
+    assert "accuracy budget" in nobody["reason"]
+
+
+def shown(made: Run, path: Path) -> str:
+    with path.open("w+") as file:
+        show(rank(made), Path("artifacts"), Console(file=file))
+        file.seek(0)
+        return file.read()
+
+
+def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
+    plenty = run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))
+    assert "no p90" not in shown(plenty, tmp_path / "plenty")
+    few = replace(plenty.measurements[1], samples=Samples(((4_000_000,),) * 12, ((8_000_000,),) * 12, (1000,), 10**8))
+    torch = replace(plenty.measurements[0], samples=Samples(((8_000_000,),) * 12, ((9_000_000,),) * 12, (1000,), 10**8))
+    assert "no p90: it needs at least 64 samples" in shown(run(torch, few), tmp_path / "few")
+
+
+def test_what_the_rows_were_is_said_and_one_of_a_kind_is_singular(tmp_path: Path) -> None:
+    made = run(measurement("torch", 8000), measurement("onnx", 4000))
+    assert "2 threads on 2 cores" in shown(made, tmp_path / "two")
+    alone = replace(made.conditions, threads=1, form="pair", machine=replace(made.conditions.machine, cores=1))
+    text = shown(replace(made, conditions=alone), tmp_path / "one")
+    assert "1 thread on 1 core," in text
+    assert "100 rows of rows.tsv (pairs of texts);" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.results import FILE_NAME, append
+from bench.results import FILE_NAME, append, check
 from bench.winner import latest_winner
 from ftc.artifact import Artifact
 from ftc.errors import InputError, RunError
@@ -44,6 +44,27 @@ def test_runs_come_back_as_they_were(tmp_path: Path) -> None:
     write(first, path)
     write(second, path)
     assert read_results(path) == (first, second)
+
+
+def test_only_a_results_file_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    check(path)
+    path.touch()
+    check(path)
+    write(run(measurement("torch", 8000)), path)
+    check(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    check(path)  # a run was killed while it wrote its first line
+    for other in (b"x\n", b"\n", b'{"run": "a", "text": "b"}\n', b"sentence\tlabel\n" + whole, b"\0" * 100):
+        path.write_bytes(other)
+        with pytest.raises(InputError, match="no results file"):
+            check(path)
+    with pytest.raises(InputError, match="no results file"):
+        check(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="no results file"):
+        check(tmp_path / "link")
 
 
 def test_an_interrupted_run_keeps_the_accuracy_it_found(tmp_path: Path) -> None:

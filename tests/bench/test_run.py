@@ -54,6 +54,7 @@ def test_the_checkpoint_and_its_exports_are_measured_and_one_broken_file_is_a_ro
     assert rank(run) == board
     assert run.conditions.data is not None
     assert (run.conditions.data.rows, run.conditions.data.fingerprint) == (40, text_data.fingerprint)
+    assert run.conditions.form == "text"
     assert run.conditions.threads == 1
     for measurement in run.measurements:
         if measurement.failure is None:
@@ -84,7 +85,8 @@ def test_without_data_only_lossless_candidates_may_win(
     text_onnx: Artifact, text_int8: Artifact, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = bench([text_int8, text_onnx], options=QUICK)
-    assert board.winner == text_onnx.manifest.id
+    assert board.winner is not None
+    assert board.winner.id == text_onnx.manifest.id
     assert board.conditions.data is None
     assert "no --data" in capsys.readouterr().err
 
@@ -122,7 +124,8 @@ def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
 
     monkeypatch.setattr(Trial, "answer", killed_after_answering)
     board = bench([text_onnx, text_int8], data=text_data, options=QUICK)
-    assert board.winner == text_onnx.manifest.id
+    assert board.winner is not None
+    assert board.winner.id == text_onnx.manifest.id
     failed = board.standings[-1]
     assert failed.verdict == "failed"
     assert "killed by signal 9" in failed.reason
@@ -170,10 +173,47 @@ def test_a_script_without_a_main_guard_works_and_an_interrupt_leaves_no_process(
 def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None:
     with pytest.raises(InputError, match="CPU only"):
         Options(device="cuda")
-    with pytest.raises(InputError, match="must be positive"):
-        Options(batch_size=0)
     with pytest.raises(InputError, match="nothing to measure"):
         bench([])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"threads": 0}, "--threads must be from 1 to 1024, got 0"),
+        ({"threads": 2**40}, "--threads"),
+        ({"batch_size": 0}, "--batch-size must be from 1 to 4096"),
+        ({"batch_size": 10_000_000}, "--batch-size"),
+        ({"limit": 0}, "--limit must be at least 1"),
+        ({"max_drop_points": float("nan")}, "--max-drop must be from 0 to 100, got nan"),
+        ({"max_drop_points": -1}, "--max-drop"),
+        ({"max_drop_points": float("inf")}, "--max-drop"),
+        ({"time_budget_s": float("nan")}, "--time-budget must be a number of seconds above 0, got nan"),
+        ({"time_budget_s": float("inf")}, "--time-budget"),
+        ({"time_budget_s": 0}, "--time-budget"),
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"seed": 2**70}, "--seed"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_largest_numbers_that_are_taken_work(text_onnx: Artifact, text_data: Dataset) -> None:
+    most = Options(threads=1024, time_budget_s=0.1, limit=2, max_drop_points=100, seed=2**32 - 1)
+    board = bench([text_onnx], data=text_data, options=most)
+    assert board.standings[0].verdict == "winner"
+
+
+def test_a_file_of_the_users_is_not_written_into(text_onnx: Artifact, text_data: Dataset, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "good", "label": 1}\n')
+    for place in (rows, tmp_path):
+        with pytest.raises(InputError, match="no results file"):
+            bench([text_onnx], data=text_data, options=QUICK, results_path=place)
+    assert rows.read_text() == '{"text": "good", "label": 1}\n'
+    assert list(tmp_path.iterdir()) == [rows]
 
 
 def test_every_artifact_of_a_directory_is_taken_with_its_root_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,23 @@ from ftc.runtimes import RUNTIMES
 from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.task import open_task
 
+ARTIFACTS = {
+    "torch": "text_root",
+    "onnxruntime": "text_onnx",
+    "litert": "text_tflite",
+    "openvino": "text_openvino",
+}
+"""For each runtime, the fixture that makes an artifact it opens."""
 
-@pytest.fixture(params=list(RUNTIMES))
-def artifact(request: pytest.FixtureRequest, text_checkpoint: Path, text_onnx: Artifact) -> Artifact:
+IMAGES_ONLY = {"keras"}
+"""Keras checkpoints are image classifiers here: tests/ftc/test_keras.py asks the same of their runtime."""
+
+
+@pytest.fixture(params=[name for name in RUNTIMES if name not in IMAGES_ONLY])
+def artifact(request: pytest.FixtureRequest) -> Artifact:
     """An artifact that the runtime under test opens."""
-    return {"torch": open_any(text_checkpoint), "onnxruntime": text_onnx}[request.param]
+    opened: Artifact = request.getfixturevalue(ARTIFACTS[request.param])
+    return opened
 
 
 def test_it_agrees_with_the_checkpoint(artifact: Artifact, text_checkpoint: Path) -> None:
@@ -46,9 +59,26 @@ def test_padding_does_not_change_the_answer(artifact: Artifact) -> None:
     np.testing.assert_allclose(alone, padded, atol=1e-4)
 
 
+def test_calls_from_several_threads_do_not_mix_their_answers(artifact: Artifact) -> None:
+    task, session = open_task(artifact), open_session(artifact)
+    inputs = [task.encode(["good " * words]) for words in range(1, 25)]
+    alone = [session.run(each)["logits"] for each in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        together = [answer["logits"] for answer in pool.map(session.run, inputs * 4)]
+    for got, wanted in zip(together, alone * 4, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_a_text_longer_than_the_model_takes_is_truncated(artifact: Artifact) -> None:
+    task, session = open_task(artifact), open_session(artifact)
+    long = task.encode(["good film " * 300])
+    assert long["input_ids"].shape == (1, 64)
+    assert np.isfinite(session.run(long)["logits"]).all()
+
+
 def test_threads_are_as_asked_and_recorded(artifact: Artifact) -> None:
     assert open_session(artifact, SessionOptions(threads=1)).conditions()["threads"] == "1"
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="from 1 to 1024"):
         SessionOptions(threads=0)
 
 

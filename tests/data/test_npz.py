@@ -150,3 +150,20 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         load(str(path), modality="image", classes=CLASSES)
     with pytest.raises(InputError, match="holds images, but the checkpoint reads texts"):
         load(str(path), modality="text", classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    "head", ["(" * 9000, "{'descr': '|u1', 'fortran_order': False, 'shape': (" + "1" * 40 + ",), }"]
+)
+def test_a_header_that_cannot_be_true_is_refused(tmp_path: Path, head: str) -> None:
+    text = head.encode() + b"\n"
+    member = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", member)
+    with pytest.raises(InputError, match="array 'x' cannot be read"):
+        load(str(tmp_path / "a.npz"), modality="image", classes=("a", "b"))
+
+
+def test_a_path_too_long_to_exist_is_refused() -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        load("x" * 6000 + ".csv", modality="text", classes=("a", "b"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from ftc import artifact as artifacts
 from ftc import manifest as manifests
 from ftc.artifact import content_id, draft, find_artifacts, open_artifact, seal
 from ftc.errors import InputError, RunError
-from ftc.manifest import Ancestor, Facts, Manifest, RunInstructions, TensorSpec
+from ftc.manifest import Ancestor, Facts, Manifest, RunInstructions, StepRecord, TensorSpec
 from ftc.preprocessing import ImagePreprocessing, Resize
 
 
@@ -37,7 +39,10 @@ def manifest() -> Manifest:
             8,
             8,
         ),
-        lineage=(Ancestor("root", "thing", "huggingface", None), Ancestor("abc", "thing-onnx", "onnx", None)),
+        lineage=(
+            Ancestor("root", "thing", "huggingface", None),
+            Ancestor("abc", "thing-onnx", "onnx", StepRecord("export-onnx", {})),
+        ),
         root_path="/nowhere",
         inputs=(TensorSpec("pixel_values", "float32", ("batch", 3, 8, 8)),),
         outputs=(TensorSpec("logits", "float32", ("batch", 2)),),
@@ -157,3 +162,127 @@ def test_ids_depend_on_everything_that_matters() -> None:
     }
     assert base not in others
     assert len(others) == 4
+
+
+def edited(directory: Path, path: str, value: object) -> None:
+    """Write another value to a sealed manifest, at a path such as ``run.entry`` or ``lineage.1.step``."""
+    file = directory / manifests.FILE_NAME
+    content = json.loads(file.read_text())
+    *parents, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    place = content
+    for part in parents:
+        place = place[part]
+    place[last] = value
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("lineage", [], "lineage: Tuple should have at least 1 item"),
+        ("lineage.1.step", None, "every link of the lineage but the first has a step"),
+        ("lineage.0.step", {"name": "x", "options": {}}, "and the first has none"),
+        ("lineage.1.id", "other", "the last link of the lineage is not this artifact"),
+        ("lineage.0.name", "../../elsewhere", "has_no_slash"),
+        ("labels", ["a"], "labels: Tuple should have at least 2 items"),
+        ("labels", ["a", "a"], "two labels have the same name"),
+        ("labels", ["a", "b", "c"], "the model answers 2 numbers for 3 labels"),
+        ("outputs", [], "outputs: Tuple should have at least 1 item"),
+        ("facts.parameters", 10**400, "facts: parameters"),
+        ("facts.parameters", -1, "facts: parameters"),
+        ("facts.size_bytes", 2**63, "facts: size_bytes"),
+        ("facts.convolution_share", float("nan"), "facts: convolution_share"),
+        ("run.entry", "a\0b", "run: entry: .*has_no_controls"),
+        ("run.entry", "", "run: entry"),
+        ("name", "a\nb", "name: .*has_no_controls"),
+        ("inputs.0.name", "other", "does not make the model's input 'other'"),
+        ("inputs.0.shape.1", 2**70, "inputs: 0: shape: 1"),
+        ("preprocessing.layout", "NHWC", r"gives images of shape \(8, 8, 3\), the model takes \(3, 8, 8\)"),
+        ("preprocessing.kind", "text", "preprocessing: text: max_length"),
+        ("preprocessing.resize.resample", 99, "preprocessing: image: resize: resample"),
+        ("preprocessing.resize.shortest_edge", 0, "preprocessing: image: resize: shortest_edge"),
+        ("preprocessing.resize.shortest_edge", 2_000_000, "preprocessing: image: resize: shortest_edge"),
+        ("preprocessing.resize.shortest_edge", None, "resizing needs shortest_edge, or height and width"),
+        ("preprocessing.crop", None, "do not give images of 8 x 8"),
+        ("preprocessing.crop", [-5, -5], "preprocessing: image: crop"),
+        ("preprocessing.mean", [0.5, 0.5], "preprocessing: image: mean"),
+        ("preprocessing.std", [0.5, 0.0, 0.5], "preprocessing: image: std"),
+        ("preprocessing.std", [0.5, float("inf"), 0.5], "preprocessing: image: std"),
+        ("preprocessing.scale", float("nan"), "preprocessing: image: scale"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(
+    tmp_path: Path, manifest: Manifest, path: str, value: object, message: str
+) -> None:
+    made(tmp_path / "out", manifest)
+    edited(tmp_path / "out", path, value)
+    with pytest.raises(InputError, match=f"not a manifest this version of ftc can read: .*{message}"):
+        open_artifact(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("max_length", 0),
+        ("max_length", 2**70),
+        ("pad_token_id", -1),
+        ("pad_token_id", 2**70),
+        ("inputs", []),
+        ("inputs", ["attention_mask"]),
+        ("inputs", ["input_ids"]),  # the model takes more
+        ("inputs", ["input_ids", "token_type_ids", "attention_mask", "evil"]),
+    ],
+)
+def test_text_preprocessing_that_makes_no_sense_is_refused(
+    text_onnx: artifacts.Artifact, tmp_path: Path, path: str, value: object
+) -> None:
+    copy = Path(shutil.copytree(text_onnx.path, tmp_path / "copy"))
+    edited(copy, f"preprocessing.{path}", value)
+    with pytest.raises(InputError, match="not a manifest"):
+        open_artifact(copy)
+
+
+def test_an_artifact_without_a_step_is_not_taken_for_a_checkpoint(tmp_path: Path, manifest: Manifest) -> None:
+    made(tmp_path / "out", manifest)
+    edited(tmp_path / "out", "lineage.1", {"id": "abc", "name": "thing-onnx", "format": "onnx", "step": None})
+    content = json.loads((tmp_path / "out" / manifests.FILE_NAME).read_text())
+    edited(tmp_path / "out", "lineage", content["lineage"][1:])
+    with pytest.raises(InputError, match="its lineage names no step"):
+        open_artifact(tmp_path / "out")
+
+
+def test_what_could_not_be_opened_again_is_not_sealed(tmp_path: Path, manifest: Manifest) -> None:
+    for labels in (("a", "a"), ("a", "\ud800")):
+        with pytest.raises(InputError):
+            made(tmp_path / "out", replace(manifest, labels=labels))
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("entry", [".", "nothing.onnx", "a" * 300])
+def test_an_entry_that_is_no_file_is_refused(tmp_path: Path, manifest: Manifest, entry: str) -> None:
+    made(tmp_path / "out", manifest)
+    edited(tmp_path / "out", "run.entry", entry)
+    with pytest.raises(InputError, match="is missing"):
+        _ = open_artifact(tmp_path / "out").model_path
+
+
+@pytest.mark.parametrize("replace_existing", [False, True])
+def test_only_artifacts_are_ever_replaced(tmp_path: Path, manifest: Manifest, replace_existing: bool) -> None:
+    made(tmp_path / "made", manifest)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory" / "weights").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "made")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("file", "directory", "link", "dangling", "."):
+        with pytest.raises(InputError, match=r"no artifact of ftc: nothing is written over it"):
+            made(tmp_path / name, manifest, replace_existing=replace_existing)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_name_too_long_for_the_file_system_is_said_before_any_work(tmp_path: Path, manifest: Manifest) -> None:
+    with pytest.raises(RunError, match="File name too long"):
+        made(tmp_path / ("a" * 300), manifest)
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ftc.checkpoint import open_any, with_operations
+from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.huggingface.model import load_model
 from ftc.preprocessing import ImagePreprocessing, TextPreprocessing
@@ -186,7 +187,7 @@ def test_a_base_model_has_no_task(copy: Path) -> None:
 
 def test_an_unknown_task_is_refused_with_the_known_ones(text_checkpoint: Path) -> None:
     with pytest.raises(InputError, match="Did you mean 'text-classification'"):
-        open_any(text_checkpoint, "text-clasification")
+        open_any(text_checkpoint, Declared(task="text-clasification"))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\xff"])
@@ -232,12 +233,58 @@ def test_labels_that_share_a_name_are_told_apart(image_checkpoint: Path, tmp_pat
         {"architectures": [3]},
         {"hidden_size": -1},
         {"pad_token_id": "z"},
+        {"pad_token_id": 99999},  # a bare assertion of torch's
+        {"chunk_size_feed_forward": 5},
+        {"architectures": "BertForSequenceClassification"},
+        {"id2label": {"0": "negative", "1": "\ud800"}},
     ],
 )
 def test_a_config_that_makes_no_sense_is_an_input_error(copy: Path, changes: dict[str, object]) -> None:
     edit_config(copy, **changes)
     with pytest.raises(InputError):
         with_operations(open_any(copy))
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 3])
+def test_a_length_limit_without_room_for_text_is_refused(copy: Path, limit: int) -> None:
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": limit}))
+    with pytest.raises(InputError, match=r"no room for text|can't convert negative int"):
+        open_any(copy)
+
+
+def test_only_the_answer_is_asked_for_whatever_the_training_looked_at(copy: Path) -> None:
+    edit_config(copy, output_hidden_states=True, output_attentions=True)
+    config = load_model(open_any(copy)).config
+    assert not config.output_hidden_states
+    assert not config.output_attentions
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        ({"shape": [10**30]}, "makes no sense"),
+        ({"shape": [-2, 32]}, "makes no sense"),
+        ({"data_offsets": [5, 2]}, "damaged"),
+        ({"data_offsets": [-5, -2]}, "damaged"),
+        ({"data_offsets": []}, "not readable"),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_refused(copy: Path, tensor: dict[str, object], message: str) -> None:
+    content = (copy / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["classifier.weight"].update(tensor)
+    changed = json.dumps(header).encode()
+    (copy / "model.safetensors").write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+    with pytest.raises(InputError, match=message):
+        open_any(copy)
+
+
+def test_files_without_a_weight_are_refused(copy: Path) -> None:
+    save_file({"ids": torch.arange(3)}, copy / "model.safetensors")
+    with pytest.raises(InputError, match="hold no weights"):
+        open_any(copy)
 
 
 def test_a_path_too_long_to_exist() -> None:

@@ -19,7 +19,8 @@ from ftc.checkpoint import open_any
 from ftc.errors import InputError, RunError
 from ftc.tasks.classification import probabilities
 from serve import store
-from serve.bundle import Settings
+from serve.bundle import Settings, form_of
+from serve.example import curl
 from serve.package import Packaged, package
 from tests.serve.conftest import serving
 
@@ -33,7 +34,7 @@ def _tags() -> set[str]:
 def less_certain(artifact: Artifact, by: float, target: Path) -> Artifact:
     """A sealed copy that claims other answers than its model gives: every score moved towards the average."""
     kept = golden.read(artifact.path)
-    scores = probabilities(kept.expected)
+    scores = probabilities({"logits": kept.expected})
     claimed = np.log((1 - by) * scores + by / scores.shape[1]).astype(np.float32)
     with draft(target) as directory:
         shutil.copytree(artifact.path, directory, dirs_exist_ok=True)
@@ -43,12 +44,12 @@ def less_certain(artifact: Artifact, by: float, target: Path) -> Artifact:
 
 
 def test_a_bento_is_built_started_and_replayed(bento: Packaged, text_int8: Artifact) -> None:
-    assert bento.tag.startswith("tiny-bert-dynamic-int8:")
+    assert bento.tag.startswith(f"{text_int8.manifest.name}:")
     assert bento.replayed == len(golden.read(text_int8.path).examples)
     assert bento.artifact == text_int8.manifest.id
     assert bento.size_bytes > text_int8.manifest.facts.size_bytes
     assert bento.tag in _tags()
-    assert store.find("tiny-bert-dynamic-int8:latest") == bento.tag
+    assert store.find(f"{text_int8.manifest.name}:latest") == bento.tag
 
 
 def test_its_requirements_are_pinned_and_hold_no_training_library(bento: Packaged) -> None:
@@ -102,6 +103,26 @@ def test_an_artifact_that_was_changed_is_refused(text_onnx: Artifact, tmp_path: 
     assert _tags() == before
 
 
+def test_an_artifact_that_cannot_be_opened_is_refused_before_anything_is_built(
+    text_onnx: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Path(shutil.copytree(text_onnx.path, tmp_path / "copied"))
+    told = json.loads((copied / "ftc.json").read_text())
+    told["run"]["entry"] = "tokenizer.json"
+    (copied / "ftc.json").write_text(json.dumps(told))
+    monkeypatch.setattr("serve.package._build", lambda *_: pytest.fail("nothing may be built"))
+    with pytest.raises(InputError, match="cannot open it"):
+        package(open_any(copied))
+
+
+@pytest.mark.parametrize(
+    ("form", "asked"), [("pair", '"text_pair": '), ("text", '{"texts": ["'), (None, '{"texts": ["')]
+)
+def test_the_example_request_has_the_form_of_the_measured_rows(form: str | None, asked: str) -> None:
+    measured = {"conditions": {"form": form}} if form is not None else {"p50_ns": 5}
+    assert asked in curl("text-classification", "http://127.0.0.1:3000", form_of(measured))
+
+
 def test_a_service_that_answers_wrongly_lives_but_is_not_ready(text_onnx: Artifact, tmp_path: Path) -> None:
     from serve.context import stage
 
@@ -135,9 +156,9 @@ def test_a_runtime_without_a_service_is_refused(text_onnx: Artifact) -> None:
         package(Artifact(text_onnx.path, manifest))
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"max_batch_size": 1}, {"max_latency_ms": 0}])
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"threads": 2**40}, {"max_batch_size": 1}, {"max_latency_ms": 0}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="must be at least"):
+    with pytest.raises(InputError, match=r"must be (at least|from 1 to)"):
         Settings(**wrong)
 
 

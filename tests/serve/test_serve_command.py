@@ -44,7 +44,8 @@ def test_an_artifact_is_served_until_the_signal(
     try:
         assert process.stderr is not None
         lines = iter(process.stderr)
-        assert any(line.startswith("ready at http://127.0.0.1:") for line in lines)
+        assert next(lines).startswith("starting ")
+        assert next(lines).startswith("ready at http://127.0.0.1:")
         words = shlex.split(next(lines))
         body = words[words.index("-d") + 1]
         url = next(word for word in words if word.startswith("http"))
@@ -61,6 +62,27 @@ def test_an_artifact_is_served_until_the_signal(
     assert output == ""
     assert "Traceback" not in errors
     assert not psutil.wait_procs(started, timeout=30)[1]
+
+
+def test_with_v_the_service_says_what_bentoml_says(text_onnx: Artifact, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ftc", "-v", "serve", str(text_onnx.path), "--port", str(free_port())],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        assert process.stderr is not None
+        before = []
+        for line in process.stderr:
+            if line.startswith("ready at"):
+                break
+            before.append(line)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert any("[INFO]" in line for line in before)
 
 
 def _refused(*arguments: str, **environment: str) -> str:

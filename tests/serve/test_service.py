@@ -6,9 +6,12 @@ import base64
 import io
 import json
 import re
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,10 @@ from PIL import Image
 from ftc.artifact import Artifact
 from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.task import open_task
+from serve.bundle import Settings
+from serve.context import stage
 from serve.server import Server
+from tests.serve.conftest import serving
 
 
 def ask(server: Server, body: bytes, content_type: str = "application/json") -> tuple[int, Any]:
@@ -119,10 +125,12 @@ def test_openapi_types_the_request_and_shows_an_example(text_server: Server, ima
         (b'{"texts": "good"}', "valid array"),
         (b'{"texts": [""]}', "the text is empty"),
         (b'{"texts": ["good", " \\n"]}', "the text is empty"),
-        (b'{"texts": [1]}', "should be an object"),
-        (b'{"texts": [null]}', "should be an object"),
-        (b'{"texts": [["good", "bad"]]}', "should be an object"),
-        (b'{"texts": [{"text": "good"}]}', "Field required"),
+        (b'{"texts": [1]}', "an object with the keys 'text' and 'text_pair'"),
+        (b'{"texts": [null]}', "an object with the keys 'text' and 'text_pair'"),
+        (b'{"texts": [["good", "bad"]]}', "an object with the keys 'text' and 'text_pair'"),
+        (b'{"texts": [{"text": "good"}]}', "an object with the keys 'text' and 'text_pair'"),
+        (b'{"texts": [{"premise": "good", "hypothesis": "bad"}]}', "an object with the keys 'text' and 'text_pair'"),
+        (b'{"texts": [{"text": "good", "text_pair": "bad", "more": 1}]}', "an object with the keys"),
         (b'{"texts": [{"text": "good", "text_pair": ""}]}', "the text is empty"),
         (b'{"text": "good"}', "not permitted"),
         (b'{"texts": ["good"], "top_k": 3}', "not permitted"),
@@ -174,6 +182,23 @@ def test_bad_images_are_refused_with_the_reason(
 
 def test_pickles_are_not_opened(text_server: Server) -> None:
     assert ask(text_server, b"\x80\x04N.", "application/vnd.bentoml+pickle")[0] == 415
+
+
+def test_what_clients_do_wrong_leaves_no_traceback_in_the_log(text_onnx: Artifact, tmp_path: Path) -> None:
+    stage(text_onnx, Settings(), tmp_path)
+    with serving("serve.service:FtcService", tmp_path, home=tmp_path) as server:
+        server.wait_until_ready()
+        address = urllib.parse.urlsplit(server.url)
+        for _ in range(3):
+            with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
+                client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        ask(server, b"\x80\x04N.", "application/vnd.bentoml+pickle")
+        ask(server, b"[]")
+        server.post("/predict", {"texts": ["good"]})
+    log = (tmp_path / "log").read_text()
+    assert "/predict" in log
+    assert "Traceback" not in log
+    assert "ERROR" not in log
 
 
 def _batches_run(server: Server) -> float:

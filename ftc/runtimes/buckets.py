@@ -1,0 +1,68 @@
+"""Length buckets: runtimes that are fast at fixed shapes get each text padded to the smallest length that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ftc.errors import InputError
+from ftc.preprocessing import TextPreprocessing
+
+if TYPE_CHECKING:
+    from ftc.manifest import Manifest
+
+LENGTHS = "lengths"
+"""Key of the manifest's run settings that names the buckets, such as ``16,32,64``."""
+
+MASK = "attention_mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """:param lengths: in tokens, ascending; the last is the longest text that the model takes"""
+
+    lengths: tuple[int, ...]
+    preprocessing: TextPreprocessing
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self | None:
+        """The buckets that a manifest names; None if it names none."""
+        named = manifest.run.session_config.get(LENGTHS)
+        if named is None or not isinstance(manifest.preprocessing, TextPreprocessing):
+            return None
+        return cls(tuple(int(length) for length in named.split(",")), manifest.preprocessing)
+
+    def fitting(self, length: int) -> int:
+        """The smallest bucket that holds `length` tokens.
+
+        :raises InputError: if none does
+        """
+        for bucket in self.lengths:
+            if bucket >= length:
+                return bucket
+        raise InputError(f"a text of {length} tokens is longer than the model takes ({self.lengths[-1]}).")
+
+    def fitted(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The whole batch (B, L), padded to its bucket (B, bucket)."""
+        length = next(iter(inputs.values())).shape[1]
+        missing = self.fitting(length) - length
+        if missing == 0:
+            return dict(inputs)
+        before, after = (0, missing) if self.preprocessing.padding_side == "right" else (missing, 0)
+        return {
+            name: np.pad(values, ((0, 0), (before, after)), constant_values=self.preprocessing.padding(name))
+            for name, values in inputs.items()
+        }
+
+    def rows(self, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """Each row of a batch (B, L) by itself (1, bucket), in the bucket that fits its own tokens."""
+        for row in range(len(next(iter(inputs.values())))):
+            alone = {name: values[row : row + 1] for name, values in inputs.items()}
+            if MASK in alone:
+                tokens = max(1, int(alone[MASK].sum()))
+                kept = slice(tokens) if self.preprocessing.padding_side == "right" else slice(-tokens, None)
+                alone = {name: values[:, kept] for name, values in alone.items()}
+            yield self.fitted(alone)
