@@ -13,17 +13,21 @@ from rich.text import Text
 from bench.leaderboard import Leaderboard
 from bench.standing import Standing
 from bench.statistics import P90_FLOOR, Ratio
+from ftc.foreign.files import is_foreign
 from ftc.measurement import Conditions, Form
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
+
+_REFERENCE = "x\n{}"
+"""Of the column with the ratio to the root; named after what runs that."""
 
 _HEADINGS = (
     "size\nMB",
     "p50\nms",
     "p90\nms",
     "x float\nONNX",
-    "x\ntorch",
+    _REFERENCE,
     "rows\n/s",
     "accuracy",
     "drop\npoints",
@@ -59,7 +63,7 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(board.conditions):
         console.print(Text(remark, style="dim"), soft_wrap=True)
-    if board.winner is not None:
+    if board.winner is not None and not is_foreign(Path(board.winner.path)):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
         console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
 
@@ -67,8 +71,9 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
 def _table(board: Leaderboard) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("candidate", overflow="fold")
+    root = next((standing.candidate.runtime for standing in board.standings if standing.candidate.is_root), "torch")
     for heading in _HEADINGS:
-        name = board.main_metric if heading == "accuracy" else heading
+        name = board.main_metric if heading == "accuracy" else heading.format(root)
         table.add_column(name, justify="right", overflow="fold")
     for standing in board.standings:
         style = {"winner": "bold green", "failed": "dim"}.get(standing.verdict, "")

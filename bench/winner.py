@@ -15,6 +15,7 @@ from ftc.checkpoint import open_any
 from ftc.console import say
 from ftc.declared import Declared
 from ftc.errors import InputError
+from ftc.foreign.files import refuse
 from ftc.measurement import read_results
 
 
@@ -35,6 +36,7 @@ def latest_winner(artifacts: Path) -> Artifact:
     if board.winner is None:
         raise InputError(f"the run of {run.started} has no winner: {board.reason}. {again}")
     winner = board.winner
+    refuse(Path(winner.path), f"packaged or served, and {winner.name} won the run of {run.started}")
     # artifacts that were moved together with their results are found beside them
     places = [artifacts / Path(winner.path).name, Path(winner.path)]
     known = roots_declared(find_artifacts(artifacts))

@@ -18,6 +18,7 @@ from ftc import golden
 from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, open_artifact, seal
 from ftc.console import progress, say
 from ftc.errors import InputError
+from ftc.foreign.files import refuse
 from ftc.golden import Golden
 from ftc.manifest import Ancestor, DataRecord, StepRecord
 from ftc.quiet import quiet_libraries
@@ -60,6 +61,8 @@ def apply(
     :raises RunError: if the work fails, such as on a full disk
     """
     entry = STEPS.entries[step.name]
+    if source.manifest.is_foreign:
+        refuse(Path(source.manifest.root_path), f"taken by {step.name}")
     if source.manifest.format != entry.takes:
         raise InputError(f"{step.name} takes {entry.takes}; {source.path} is {source.manifest.format}.")
     if step.needs_data and data is None:

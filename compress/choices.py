@@ -31,6 +31,16 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Hint(StrEnum):
+    """What OpenVINO plans for.
+
+    LATENCY gives one row every core; THROUGHPUT runs the rows of a batch side by side, each on a part of them.
+    """
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
 class Preset(StrEnum):
     """How NNCF lays the INT8 ranges of activations.
 

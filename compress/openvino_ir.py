@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import openvino as ov
 
 from compress import lengths as buckets
-from compress.choices import Precision
+from compress.choices import Hint, Precision
 from ftc.errors import InputError
 from ftc.manifest import RunInstructions, TensorSpec
 from ftc.preprocessing import TextPreprocessing
 from ftc.runtimes.buckets import LENGTHS
-from ftc.runtimes.openvino_runtime import read_model
+from ftc.runtimes.openvino_runtime import HINT, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +62,14 @@ def forget_how(model: ov.Model) -> None:
             model.set_rt_info({}, record)
 
 
-def instructions(source: Artifact, precision: Precision, lengths: tuple[int, ...]) -> RunInstructions:
+def instructions(
+    source: Artifact, precision: Precision, lengths: tuple[int, ...], hint: Hint = Hint.LATENCY
+) -> RunInstructions:
     """How a float graph is run: its precision is said, since AMX processors would take bfloat16 unasked.
 
     :param lengths: buckets for single texts; none for `ladder`
     """
-    settings = {"INFERENCE_PRECISION_HINT": str(precision), "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_PRECISION_HINT": str(precision), HINT: hint.upper()}
     spec = source.manifest.preprocessing
     if isinstance(spec, TextPreprocessing):
         settings[LENGTHS] = ",".join(map(str, lengths or ladder(spec.max_length)))
@@ -98,6 +100,8 @@ def checked_lengths(source: Artifact, given: Sequence[int]) -> tuple[int, ...]:
     return buckets.checked(given, spec.max_length)
 
 
-def suffix(precision: Precision, lengths: tuple[int, ...]) -> str:
+def suffix(precision: Precision, lengths: tuple[int, ...], hint: Hint) -> str:
     """What names a float graph of that precision and these buckets."""
-    return "-".join(["openvino", *(["bf16"] if precision is Precision.BF16 else []), *map(str, lengths)])
+    bf16 = ["bf16"] if precision is Precision.BF16 else []
+    throughput = ["throughput"] if hint is Hint.THROUGHPUT else []
+    return "-".join(["openvino", *bf16, *throughput, *map(str, lengths)])

@@ -16,6 +16,7 @@ MODALITY = {"text": ("tokenizers",), "image": ("pillow",)}
 # to package another runtime: a line here
 RUNTIME = {
     "onnxruntime": ("onnxruntime",),
+    "litert": ("ai-edge-litert",),
     "openvino": ("openvino",),
     "torch": ("torch", "transformers", "safetensors"),
 }
@@ -30,7 +31,7 @@ def direct(manifest: Manifest) -> tuple[str, ...]:
     if runtime not in RUNTIME:
         raise InputError(
             f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
-            "Choose an artifact of one of these."
+            "Export it to one of their formats: ftc export."
         )
     return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime])
 

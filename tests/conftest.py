@@ -185,7 +185,7 @@ def text_onnx(text_checkpoint: Path, artifacts_dir: Path) -> Artifact:
 
 @pytest.fixture(scope="session")
 def text_int8(text_onnx: Artifact, artifacts_dir: Path) -> Artifact:
-    return apply(STEPS.load("quantize-onnx-dynamic")(), text_onnx, artifacts_dir / "tiny-bert-dynamic-int8")
+    return apply(STEPS.load("quantize-onnx-dynamic")(), text_onnx, artifacts_dir / "tiny-bert-onnx-dynamic-int8")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import openvino as ov
 from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure, OpValidationFailure
 
 from compress import openvino_ir
-from compress.choices import Precision
+from compress.choices import Hint, Precision
 from compress.step import Made
 from compress.steps import STEPS
 from ftc.console import progress
@@ -28,6 +28,7 @@ class ExportOnnxOpenvino:
 
     precision: Precision = Precision.F32
     lengths: tuple[int, ...] = ()
+    hint: Hint = Hint.LATENCY
 
     name: ClassVar[str] = "export-onnx-openvino"
     needs_data: ClassVar[bool] = False
@@ -45,7 +46,7 @@ class ExportOnnxOpenvino:
 
     @property
     def suffix(self) -> str:
-        return openvino_ir.suffix(self.precision, self.lengths)
+        return openvino_ir.suffix(self.precision, self.lengths, self.hint)
 
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         for link in source.manifest.lineage:
@@ -73,7 +74,7 @@ class ExportOnnxOpenvino:
             openvino_ir.forget_how(graph)
             size_bytes = openvino_ir.write(graph, draft)
         return Made(
-            run=openvino_ir.instructions(source, self.precision, self.lengths),
+            run=openvino_ir.instructions(source, self.precision, self.lengths, self.hint),
             inputs=source.manifest.inputs,
             outputs=source.manifest.outputs,
             facts=replace(source.manifest.facts, size_bytes=size_bytes),

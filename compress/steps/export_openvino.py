@@ -13,7 +13,7 @@ from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExp
 
 from compress import openvino_ir
 from compress.arena import releasable_weights
-from compress.choices import Precision
+from compress.choices import Hint, Precision
 from compress.step import Made
 from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
@@ -35,10 +35,12 @@ class ExportOpenvino:
     :param precision: what it computes in; the weights are float32 in either case
     :param lengths: tokens that single texts are padded to, since fixed shapes run faster than dynamic ones; none
         for 16, 24, 32, 48, 64, ... up to the longest text that the model takes
+    :param hint: what the runtime plans for
     """
 
     precision: Precision = Precision.F32
     lengths: tuple[int, ...] = ()
+    hint: Hint = Hint.LATENCY
 
     name: ClassVar[str] = "export-openvino"
     needs_data: ClassVar[bool] = False
@@ -56,7 +58,7 @@ class ExportOpenvino:
 
     @property
     def suffix(self) -> str:
-        return openvino_ir.suffix(self.precision, self.lengths)
+        return openvino_ir.suffix(self.precision, self.lengths, self.hint)
 
     def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
         network = load_model(source)
@@ -69,7 +71,7 @@ class ExportOpenvino:
             size_bytes = openvino_ir.write(graph, draft)
             del graph
         return Made(
-            run=openvino_ir.instructions(source, self.precision, self.lengths),
+            run=openvino_ir.instructions(source, self.precision, self.lengths, self.hint),
             inputs=inputs,
             outputs=(TensorSpec("logits", "float32", ("batch", len(source.manifest.labels))),),
             facts=replace(with_operations_counted(source), size_bytes=size_bytes),

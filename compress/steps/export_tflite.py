@@ -11,6 +11,7 @@ import litert_torch
 import torch
 
 from compress import lengths as buckets
+from compress.litert_rewrites import with_lean_layer_norms
 from compress.step import Made
 from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
@@ -76,7 +77,7 @@ class ExportTflite:
             for length in lengths
         }
         with progress(f"exporting to TFLite, {len(lengths)} lengths"):
-            _convert(_Named(load_model(source)), samples, draft / MODEL_FILE)
+            _convert(_Named(with_lean_layer_norms(load_model(source))), samples, draft / MODEL_FILE)
         return Made(
             run=RunInstructions("litert", MODEL_FILE, {LENGTHS: ",".join(map(str, lengths))}),
             inputs=tuple(TensorSpec(name, "int32", (1, "length")) for name in spec.inputs),
@@ -90,7 +91,7 @@ def _image(source: Artifact, spec: ImagePreprocessing, draft: Path) -> Made:
     shape = (1, spec.height, spec.width, 3)
     samples = {SIGNATURE: {spec.input: torch.zeros(shape)}}
     with progress("exporting to TFLite"):
-        _convert(_ChannelsLast(load_model(source)), samples, draft / MODEL_FILE)
+        _convert(_ChannelsLast(with_lean_layer_norms(load_model(source))), samples, draft / MODEL_FILE)
     return Made(
         run=RunInstructions("litert", MODEL_FILE, {}),
         inputs=(TensorSpec(spec.input, "float32", shape),),

@@ -13,6 +13,7 @@ import click
 from ftc import __version__
 from ftc.cli.bench import bench
 from ftc.cli.demo import demo
+from ftc.cli.doctor import doctor
 from ftc.cli.export import export
 from ftc.cli.inspect import inspect
 from ftc.cli.package import package
@@ -73,6 +74,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     ftc bench    --data test.tsv                  everything in ./artifacts, side by side
     ftc package                                   the winner, as a Bento
     ftc serve                                     the Bento, on this machine
+    ftc doctor                                    what this machine and this installation offer
 
     Results go to stdout, progress and cautions to stderr. Exit code 2: the request or the input is refused;
     1: the run failed.
@@ -83,5 +85,5 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.with_resource(own_temporary_directory())
 
 
-for command in (inspect, export, quantize, bench, package, serve, demo):
+for command in (inspect, export, quantize, bench, package, serve, demo, doctor):
     main.add_command(command)

@@ -68,6 +68,7 @@ def bench(
     ftc bench --data test.tsv                               everything in ./artifacts
     ftc bench --data test.tsv --max-drop 0.5 --threads 1    a tighter budget, one thread
     ftc bench artifacts/ckpt-onnx ckpt/ --data test.tsv     only these
+    ftc bench other.tflite ckpt/ --data test.tsv            a model file made elsewhere as well
     """
     from bench.candidates import select
     from bench.report import show, to_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from compress.choices import Graph, Precision
+from compress.choices import Graph, Hint, Precision
 from compress.steps import FORMATS
 from ftc.cli import options
 from ftc.errors import InputError
@@ -19,17 +19,7 @@ ALL = "all"
 @click.option(
     "--to", type=click.Choice([*FORMATS, ALL]), default="onnx", show_default=True, help="The format, or all there are."
 )
-@click.option(
-    "--graph",
-    type=click.Choice(Graph, case_sensitive=False),
-    help="fused: operators of ONNX Runtime, faster there; plain: standard operators only.  [default: fused]",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(Precision, case_sensitive=False),
-    help="OpenVINO: what it computes in; bf16 is faster on processors with AMX.  [default: f32]",
-)
-@options.lengths_option
+@options.form_options
 @click.option("--data", metavar="DATA", help="Texts whose lengths the length buckets are fitted to.")
 @options.column_options
 @options.declared_options
@@ -42,6 +32,7 @@ def export(
     to: str,
     graph: Graph | None,
     precision: Precision | None,
+    hint: Hint | None,
     lengths: tuple[int, ...] | None,
     data: str | None,
     task: str | None,
@@ -70,8 +61,10 @@ def export(
     from compress.verbs import export_all
     from ftc.checkpoint import open_any
     from ftc.cli.show import made
+    from ftc.foreign.files import refuse
 
-    given = options.given(graph=graph, precision=precision, lengths=lengths)
+    given = options.given(graph=graph, precision=precision, hint=hint, lengths=lengths)
+    refuse(source, "exported")
     checkpoint = open_any(source, options.declared(task, labels, processor, tokenizer))
     dataset = options.load_data(data, checkpoint, need_labels=False, **columns) if data is not None else None
     if to == ALL:

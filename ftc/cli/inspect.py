@@ -27,7 +27,7 @@ def inspect(
 
     \b
     ftc inspect ckpt/
-    ftc inspect artifacts/ckpt-dynamic-int8 --verify
+    ftc inspect artifacts/ckpt-onnx-dynamic-int8 --verify
     """
     from ftc.checkpoint import open_any, with_operations
     from ftc.cli.show import description

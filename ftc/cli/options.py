@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from compress.choices import Graph, Hint, Precision
+
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.data import Dataset
@@ -75,12 +77,36 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str | No
         raise click.BadParameter(f"{value!r}: give numbers of tokens with commas between them: 16,32,64") from None
 
 
-lengths_option = click.option(
-    "--lengths",
-    callback=_lengths,
-    metavar="N,N,...",
-    help="Fixed-shape formats: tokens of the length buckets.  [default: fitted to --data, else powers of two]",
+_FORMS = (
+    click.option(
+        "--graph",
+        type=click.Choice(Graph, case_sensitive=False),
+        help="ONNX: fused has operators of ONNX Runtime, faster there; plain only standard ones.  [default: fused]",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(Precision, case_sensitive=False),
+        help="OpenVINO: what it computes in.  [default: f32]",
+    ),
+    click.option(
+        "--hint",
+        type=click.Choice(Hint, case_sensitive=False),
+        help="OpenVINO: throughput runs the rows of a batch side by side.  [default: latency]",
+    ),
+    click.option(
+        "--lengths",
+        callback=_lengths,
+        metavar="N,N,...",
+        help="TFLite, OpenVINO: tokens of the length buckets.  [default: fitted to --data, or by the format]",
+    ),
 )
+
+
+def form_options(command: Command) -> Command:
+    """Add the options that choose among the forms of a format; what the format does not have is refused."""
+    for option in reversed(_FORMS):
+        command = option(command)
+    return command
 
 
 def column_options(command: Command) -> Command:

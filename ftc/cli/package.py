@@ -50,14 +50,17 @@ def package(
 
     \b
     ftc package                                       the winner
-    ftc package artifacts/minilm-sst2-dynamic-int8    this one
+    ftc package artifacts/ckpt-onnx-dynamic-int8    this one
     ftc package --threads 2 --name sentiment          as it will be deployed
     """
     from bench.winner import latest_winner, measured
     from ftc.checkpoint import open_any
+    from ftc.foreign.files import refuse
     from serve.bundle import Settings
     from serve.package import package as run
 
+    if artifact is not None:
+        refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
     settings = Settings(threads, max_batch_size, max_latency_ms, measured(chosen, artifacts))
     packaged = run(chosen, settings, name)

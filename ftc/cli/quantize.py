@@ -7,7 +7,7 @@ from typing import get_args
 
 import click
 
-from compress.choices import Graph, Method
+from compress.choices import Graph, Hint, Method, Precision
 from compress.steps import FORMATS, Mode
 from ftc.cli import options
 
@@ -36,12 +36,7 @@ from ftc.cli import options
     help="OpenVINO, static: put layers back to float until no more accuracy than this is lost; needs labels.",
 )
 @click.option("--integer-io", is_flag=True, default=None, help="TFLite: INT8 inputs and outputs, for accelerators.")
-@options.lengths_option
-@click.option(
-    "--graph",
-    type=click.Choice(Graph, case_sensitive=False),
-    help="See ftc export.",
-)
+@options.form_options
 @options.column_options
 @options.declared_options
 @options.artifacts_option
@@ -61,6 +56,8 @@ def quantize(
     integer_io: bool | None,
     lengths: tuple[int, ...] | None,
     graph: Graph | None,
+    precision: Precision | None,
+    hint: Hint | None,
     task: str | None,
     labels: Path | None,
     processor: str | None,
@@ -71,20 +68,24 @@ def quantize(
     as_json: bool,
     **columns: str | None,
 ) -> None:
-    """Quantize a checkpoint or a float ONNX artifact to INT8.
+    """Quantize a checkpoint or a float artifact: INT8, or smaller weights alone.
 
-    The float export it is made from is kept beside it, as what to compare with. The files give the same answers
-    on processors with and without VNNI.
+    The float export it is made from is kept beside it, as what to compare with. Which modes a format has, an
+    unknown one lists. INT8 files give the same answers on processors with and without VNNI, or say what they need.
 
     \b
     ftc quantize ckpt/                                   dynamic, no data needed
     ftc quantize ckpt/ --mode static --data train.csv    static, ranges from 256 rows
     ftc quantize cnn/ --data images/                     CNNs are quantized statically
+    ftc quantize ckpt/ --to tflite                       for LiteRT, on phones and here
+    ftc quantize ckpt/ --to openvino --mode static --data train.csv
     """
     from compress.verbs import quantize as run
     from ftc.checkpoint import open_any
     from ftc.cli.show import made
+    from ftc.foreign.files import refuse
 
+    refuse(source, "quantized")
     artifact = open_any(source, options.declared(task, labels, processor, tokenizer))
     dataset = options.load_data(data, artifact, need_labels=False, **columns) if data is not None else None
     given = options.given(
@@ -95,6 +96,8 @@ def quantize(
         max_drop_points=max_drop_points,
         integer_io=integer_io,
         lengths=lengths,
+        precision=precision,
+        hint=hint,
     )
     result = run(
         artifact, artifacts, to=to, mode=mode, given=given, data=dataset, rows=rows, output=output, force=force

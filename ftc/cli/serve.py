@@ -17,14 +17,17 @@ def serve(target: str | None, host: str, port: int, threads: int | None) -> None
 
     \b
     ftc serve                                     what ftc package built last
-    ftc serve minilm-sst2-dynamic-int8:latest     a Bento
+    ftc serve ckpt-onnx-dynamic-int8:latest     a Bento
     ftc serve artifacts/minilm-sst2-onnx          an artifact, or a checkpoint
     """
     from bench.winner import measured
     from ftc.artifact import is_artifact, open_artifact
+    from ftc.foreign.files import refuse
     from serve.bundle import Settings
     from serve.foreground import serve_forever
 
+    if target is not None:
+        refuse(Path(target), "served")
     row = None
     if target is not None and is_artifact(Path(target)):
         # results lie beside the artifacts they are of

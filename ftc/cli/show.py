@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftc import manifest as manifests
 from ftc.console import caution, plain
 
 if TYPE_CHECKING:
@@ -122,6 +123,14 @@ def _lineage(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _instructions(artifact: Artifact) -> str:
     run = artifact.manifest.run
+    if artifact.manifest.is_foreign and artifact.manifest.is_root:
+        prefix = manifests.IN_FILE
+        names = [
+            f"{key.removeprefix(prefix)} is its {value!r}"
+            for key, value in run.session_config.items()
+            if key.startswith(prefix) and key != prefix + value
+        ]
+        return f"{run.runtime}{': ' if names else ''}{', '.join(names)}"
     return f"ftc serve {artifact.path}; in code of your own: {run.runtime} on {run.entry}{_settings(run)}"
 
 

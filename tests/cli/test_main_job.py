@@ -38,10 +38,10 @@ def test_inspect_quantize_inspect(text_checkpoint: Path, tmp_path: Path) -> None
     made = ftc("quantize", text_checkpoint, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     names = [artifact.path.name for artifact in find_artifacts(tmp_path / "artifacts")]
-    assert names == ["tiny-bert-dynamic-int8", "tiny-bert-onnx"]
-    assert "artifacts/tiny-bert-dynamic-int8" in made.stdout
+    assert names == ["tiny-bert-onnx", "tiny-bert-onnx-dynamic-int8"]
+    assert "artifacts/tiny-bert-onnx-dynamic-int8" in made.stdout
     assert "next: ftc bench" in made.stdout
-    verified = ftc("inspect", tmp_path / "artifacts" / "tiny-bert-dynamic-int8", "--verify")
+    verified = ftc("inspect", tmp_path / "artifacts" / "tiny-bert-onnx-dynamic-int8", "--verify")
     for line in ("quantize-onnx-dynamic", "export-onnx", "parity", "onnxruntime on model.onnx", "sha256"):
         assert line in verified.stdout
     again = ftc("quantize", text_checkpoint, cwd=tmp_path)
@@ -70,7 +70,7 @@ def test_static_quantization_calibrates_on_data(text_checkpoint: Path, tmp_path:
     made = ftc("quantize", text_checkpoint, "--mode", "static", "--data", "train.tsv", "--rows", "16", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert "text = 'sentence'" in made.stderr
-    artifact = open_artifact(tmp_path / "artifacts" / "tiny-bert-static-int8")
+    artifact = open_artifact(tmp_path / "artifacts" / "tiny-bert-onnx-static-int8")
     assert artifact.manifest.data is not None
     assert artifact.manifest.data.rows == 16
 
@@ -83,7 +83,7 @@ def test_a_convolutional_model_is_quantized_statically_or_not_at_all(
     assert not (tmp_path / "artifacts").exists()
     made = ftc("quantize", image_checkpoint, "--data", image_rows, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    assert (tmp_path / "artifacts" / "tiny-resnet-static-int8" / "ftc.json").is_file()
+    assert (tmp_path / "artifacts" / "tiny-resnet-onnx-static-int8" / "ftc.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_convolutional_model_is_quantized_statically_or_not_at_all(
     [
         (["--mode", "static"], ["--data"]),
         (["--data", "rows.tsv"], ["--mode static"]),
-        (["--method", "entropy"], ["--mode static"]),
+        (["--method", "entropy"], ["--method is no option of", "quantize-onnx-dynamic"]),
         (["--mode", "static", "--data", "missing.tsv"], ["missing.tsv"]),
         (["--mode", "static", "--data", "rows.tsv", "--text-column", "txt"], ["txt", "sentence"]),
         (["--mode", "static", "--data", "foreign.tsv"], ["angry", "negative", "positive"]),
@@ -124,10 +124,15 @@ def test_quantizing_twice_is_refused(text_int8: object, tmp_path: Path) -> None:
 def test_an_output_with_other_content_is_kept(text_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").write_text("x")
-    refused(ftc("export", text_checkpoint, "-o", tmp_path / "out"), "--force")
+    refused(ftc("export", text_checkpoint, "-o", tmp_path / "out", "--force"), "no artifact of ftc")
     assert (tmp_path / "out" / "precious").exists()
-    assert ftc("export", text_checkpoint, "-o", tmp_path / "out", "--force").returncode == 0
-    assert open_artifact(tmp_path / "out").manifest.format == "onnx"
+    made = tmp_path / "made"
+    assert ftc("export", text_checkpoint, "-o", made).returncode == 0
+    fused = open_artifact(made).manifest.id
+    refused(ftc("export", text_checkpoint, "--graph", "plain", "-o", made), "--force")
+    assert open_artifact(made).manifest.id == fused
+    assert ftc("export", text_checkpoint, "--graph", "plain", "-o", made, "--force").returncode == 0
+    assert open_artifact(made).manifest.id != fused
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.choices import Precision
+from compress.choices import Hint, Precision
 from compress.verbs import export, quantize
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
@@ -192,6 +192,18 @@ def test_the_session_takes_the_settings_of_the_manifest(text_openvino: Artifact)
     )
     with pytest.raises(InputError, match="NO_SUCH_SETTING"):
         open_session(wrong)
+
+
+def test_throughput_runs_the_rows_of_a_batch_side_by_side_and_in_order(
+    text_checkpoint: Path, text_openvino: Artifact, tmp_path: Path
+) -> None:
+    made = export(open_any(text_checkpoint), tmp_path, to="openvino", given={"hint": Hint.THROUGHPUT})
+    assert made.path.name == "tiny-bert-openvino-throughput"
+    session, task = open_session(made), open_task(made)
+    assert session.conditions()["performance_hint"] == "THROUGHPUT"
+    inputs = task.encode([("good " * words).strip() for words in (1, 30, 2, 29, 3, 28, 1)])
+    expected = open_session(text_openvino).run(inputs)["logits"]
+    np.testing.assert_allclose(session.run(inputs)["logits"], expected, atol=1e-4)
 
 
 def test_an_unknown_operator_is_named_with_its_layer(text_openvino: Artifact, tmp_path: Path) -> None:

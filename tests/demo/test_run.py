@@ -36,7 +36,7 @@ print(json.dumps({{
 }}))
 """
 SMALL_TEXT = "Intents(train_rows=300, vocabulary=400, layers=1, hidden=32, epochs=1)"
-TEXT_ARTIFACTS = {"intents-onnx", "intents-dynamic-int8", "intents-static-int8"}
+TEXT_ARTIFACTS = {"intents-onnx", "intents-onnx-dynamic-int8", "intents-onnx-static-int8"}
 SMALL_IMAGE = "Digits(images=200, widths=(8, 16), blocks=1, epochs=1)"
 
 
@@ -81,7 +81,7 @@ def test_texts_from_nothing_to_an_answer_over_http(text_place: Path) -> None:
 def test_a_second_run_goes_on_where_the_first_one_ended(text_place: Path) -> None:
     made = ids_of(text_place)
     assert set(made) == TEXT_ARTIFACTS
-    shutil.rmtree(text_place / "demo" / "artifacts" / "intents-static-int8")
+    shutil.rmtree(text_place / "demo" / "artifacts" / "intents-onnx-static-int8")
     result = demonstrate(SMALL_TEXT, text_place)
     check(result, text_place, INTENTS, {"intents", *TEXT_ARTIFACTS})
     assert "demo/data: already there" in result.stderr
@@ -90,7 +90,7 @@ def test_a_second_run_goes_on_where_the_first_one_ended(text_place: Path) -> Non
 
 
 def test_images_from_nothing_to_an_answer_over_http(tmp_path: Path) -> None:
-    check(demonstrate(SMALL_IMAGE, tmp_path), tmp_path, DIGITS, {"digits", "digits-onnx", "digits-static-int8"})
+    check(demonstrate(SMALL_IMAGE, tmp_path), tmp_path, DIGITS, {"digits", "digits-onnx", "digits-onnx-static-int8"})
 
 
 def test_training_twice_gives_the_same_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Model files that other programs made, opened in place as root artifacts and never changed."""
