@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -15,9 +16,16 @@ import tomllib
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from PIL import Image
 
+from compress.apply import apply
+from compress.steps import STEPS
+from ftc.checkpoint import open_any
 from ftc.cli import main
+from ftc.declared import Declared
+from tests.conftest import IMAGE_LABELS, save_keras_model
 
 PROJECT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -31,12 +39,22 @@ def commands(document: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Path:
-    """A directory with what the README supposes: ckpt/, train.csv and test.csv."""
+    """A directory with what the README supposes: a checkpoint, a Keras model, a TFLite file, and data for them."""
     path = tmp_path_factory.mktemp("reader")
     shutil.copytree(text_checkpoint, path / "ckpt")
     for name in ("train.csv", "test.csv"):
         rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(30))
         (path / name).write_text("text,label\n" + rows)
+    keras_model = save_keras_model(path / "model.keras")
+    (path / "labels.txt").write_text("\n".join(IMAGE_LABELS) + "\n")
+    root = open_any(keras_model, Declared(labels=IMAGE_LABELS, processor="tf"))
+    exported = apply(STEPS.load("export-keras-tflite")(), root, tmp_path_factory.mktemp("made") / "made")
+    shutil.copyfile(exported.model_path, path / "model.tflite")
+    random = np.random.default_rng(0)
+    for number in range(30):
+        folder = path / "images" / IMAGE_LABELS[number % len(IMAGE_LABELS)]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{number}.png")
     return path
 
 
@@ -45,7 +63,11 @@ def environment(place: Path) -> dict[str, str]:
     return os.environ | {"BENTOML_HOME": str(place / "bentoml"), "PATH": f"{scripts}:{os.environ['PATH']}"}
 
 
+@pytest.mark.timeout(900)
 def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
+    for extra, module in (("tflite", "litert_torch"), ("openvino", "nncf"), ("keras", "tensorflow")):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"the README uses the extra [{extra}], which is not installed")
     typed = commands("README.md")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -60,7 +82,12 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         )
         assert result.returncode == 0, f"{line}\n{result.stderr}"
         ran.append(line.split()[1])
-    assert ran == ["inspect", "quantize", "quantize", "bench", "package"]
+    assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
+    assert ran[5:] == [
+        *("quantize", "quantize", "export", "doctor"),
+        *("inspect", "quantize", "bench"),
+        *("bench", "bench"),
+    ]
     assert "ftc serve" in typed
     server = subprocess.Popen(
         ["ftc", "serve", "--port", port], cwd=place, env=environment(place), stderr=subprocess.PIPE, text=True
@@ -99,7 +126,8 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 
 def test_extras_that_the_readme_names_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert {"torch", "onnx", "metrics", "serve", "data", "standard", "all"} <= set(project["optional-dependencies"])
+    named = {"torch", "keras", "onnx", "tflite", "openvino", "metrics", "serve", "data", "standard", "all"}
+    assert named <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("name", [*main.commands])
