@@ -63,7 +63,7 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(board.conditions):
         console.print(Text(remark, style="dim"), soft_wrap=True)
-    if board.winner is not None and not is_foreign(Path(board.winner.path)):
+    if board.winner is not None and board.winner.format != "keras" and not is_foreign(Path(board.winner.path)):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
         console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
 

@@ -92,7 +92,9 @@ def quantized(source: Artifact, draft: Path, recipe: Recipe, ranges: Ranges | No
     quantizer.load_quantization_recipe(recipe)
     with progress("writing the quantized model"):
         try:
-            result = quantizer.quantize(dict(ranges) if ranges is not None else None, enable_progress_report=False)
+            result = quantizer.quantize(
+                dict(ranges) if ranges is not None else None, enable_progress_bar=False, enable_progress_report=False
+            )
         except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
             raise RunError(f"{source.model_path}: ai-edge-quantizer cannot quantize it: {error}") from error
         result.export_model(str(target))

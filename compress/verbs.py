@@ -174,9 +174,21 @@ def _check_understood(given: Given, understood: frozenset[str], by: str) -> None
     for name in given:
         if name not in understood:
             raise InputError(
-                f"--{name.replace('_', '-')} is no option of {by}, which this request needs; "
-                f"there is: {', '.join(sorted(understood)) or 'none'}."
+                f"--{name.replace('_', '-')} is no option of {by}, which this request needs. "
+                f"It belongs to {', '.join(_knowing(name)) or 'nothing that is installed'}."
             )
+
+
+def _knowing(option: str) -> list[str]:
+    found = []
+    for name, entry in STEPS.entries.items():
+        try:
+            known = option in _options(name)
+        except MissingExtra:
+            continue
+        if known:
+            found.append(f"--to {entry.makes}" + (f" --mode {entry.mode}" if entry.mode else ""))
+    return list(dict.fromkeys(found))
 
 
 def _options(name: str) -> frozenset[str]:

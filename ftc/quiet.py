@@ -24,9 +24,10 @@ def quiet_libraries() -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):
             yield
         return
-    # read by transformers and TensorFlow when they are imported; later transformers must be told
+    # read by transformers, TensorFlow and tqdm when they are imported; later transformers must be told
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     if "transformers" in sys.modules:
         from transformers.utils import logging as transformers_logging
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ftc.cli import options
+from ftc.console import caution
 
 
 @click.command()
@@ -80,7 +81,11 @@ def bench(
     declared = options.declared(task, labels, processor, tokenizer)
     candidates = select(paths, artifacts, root, declared)
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
-    board = run(candidates, data=dataset, options=wanted, results_path=output or artifacts / FILE_NAME)
+    if dataset is not None and dataset.labels is None:
+        caution(f"{data} shows no labels, so accuracy is not measured. Name their column with --label-column.")
+    # a ranking of files made elsewhere is none of the artifacts', whose winner `ftc package` takes
+    kept = None if all(candidate.manifest.is_foreign for candidate in candidates) else artifacts / FILE_NAME
+    board = run(candidates, data=dataset, options=wanted, results_path=output or kept)
     if as_json:
         click.echo(to_json(board))
     else:

@@ -70,8 +70,9 @@ def quantize(
 ) -> None:
     """Quantize a checkpoint or a float artifact: INT8, or smaller weights alone.
 
-    The float export it is made from is kept beside it, as what to compare with. Which modes a format has, an
-    unknown one lists. INT8 files give the same answers on processors with and without VNNI, or say what they need.
+    The float export it is made from is kept beside it, as what to compare with; of a Keras model TFLite is made
+    directly. A mode that a format does not have is refused with a list of those there are. INT8 files give the same
+    answers on processors with and without VNNI, or say what they need.
 
     \b
     ftc quantize ckpt/                                   dynamic, no data needed

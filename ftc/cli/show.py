@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ftc import manifest as manifests
-from ftc.console import caution, plain
+from ftc.console import caution, plain, say
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -32,6 +33,10 @@ def count(number: int) -> str:
     return str(number)
 
 
+_DOUBTFUL = 0.9
+"""Share of the golden rows; below it a reader wonders whether the model is broken."""
+
+
 def made(artifact: Artifact, as_json: bool) -> None:
     """Print what a step made, and what to do next."""
     manifest = artifact.manifest
@@ -47,16 +52,19 @@ def made(artifact: Artifact, as_json: bool) -> None:
     click.echo(f"{artifact.path}  {size(manifest.facts.size_bytes)}  id {manifest.id}")
     if manifest.parity is not None:
         click.echo(f"  {parity(manifest.parity)}")
+        if manifest.parity.label_agreement < _DOUBTFUL:
+            say("  golden rows are made up: ftc bench --data TEST_ROWS measures what is lost on yours")
     for need in manifest.run.requirements:
         caution(f"{artifact.path} needs {need}")
-    click.echo(f"  next: ftc bench --data TEST_ROWS --artifacts {artifact.path.parent}")
+    elsewhere = "" if artifact.path.parent == Path("artifacts") else f" --artifacts {artifact.path.parent}"
+    click.echo(f"  next: ftc bench --data TEST_ROWS{elsewhere}")
 
 
 def parity(record: ParityRecord) -> str:
     """One line on how an artifact compares with its parent."""
     kind = "with its parent" if record.lossy else "parity with its parent"
     return (
-        f"{kind}: largest logit difference {record.max_abs_difference:.2g}, labels agree on "
+        f"{kind}: largest difference of an output {record.max_abs_difference:.2g}, labels agree on "
         f"{record.label_agreement:.0%} of {record.rows} golden rows "
         f"(batches of {', '.join(map(str, record.batch_sizes))})"
     )
@@ -131,7 +139,10 @@ def _instructions(artifact: Artifact) -> str:
             if key.startswith(prefix) and key != prefix + value
         ]
         return f"{run.runtime}{': ' if names else ''}{', '.join(names)}"
-    return f"ftc serve {artifact.path}; in code of your own: {run.runtime} on {run.entry}{_settings(run)}"
+    if artifact.manifest.is_root and run.runtime == "keras":
+        return "keras.saving.load_model; ftc export and ftc quantize make what can be served"
+    file = "the directory" if run.entry == "." else run.entry
+    return f"ftc serve {artifact.path}; in code of your own: {run.runtime} on {file}{_settings(run)}"
 
 
 def _settings(run: RunInstructions) -> str:

@@ -83,7 +83,10 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
 def _automatic(artifact: Artifact) -> Any:
     import transformers
 
-    return getattr(transformers, artifact.manifest.run.session_config[MODEL_CLASS])
+    name = artifact.manifest.run.session_config.get(MODEL_CLASS, "")
+    if not name.startswith("AutoModelFor") or not hasattr(transformers, name):
+        raise InputError(f"{artifact.path}: its manifest names no automatic class of transformers ({name!r}).")
+    return getattr(transformers, name)
 
 
 def _first_line(error: BaseException) -> str:

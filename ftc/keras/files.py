@@ -16,6 +16,9 @@ SAVED_MODEL = "saved_model.pb"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _CODE = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
 """Classes that hold code, or a reference to some, instead of numbers."""
+_LONGEST_CONFIG_BYTES = 64 << 20
+_UNPACKED = 100
+"""Weights hardly shrink when they are packed: an archive that grows more than this is made to fill a disk."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -43,7 +46,9 @@ def check(path: Path) -> None:
                 f"{path} is a directory without {SAVED_MODEL}: a Keras model is one file, or a SavedModel directory."
             )
         return
-    config = _of_archive(path) if zipfile.is_zipfile(path) else _of_hdf5(path)
+    # as Keras decides it: a file that is both must be read here as it will be there
+    archive = path.suffix.lower() == ".keras" and zipfile.is_zipfile(path)
+    config = _of_archive(path) if archive else _of_hdf5(path)
     if isinstance(config, dict):
         config.pop("compile_config", None)  # losses and metrics of the training, which are not loaded
     for part in _parts(config):
@@ -60,6 +65,12 @@ def _of_archive(path: Path) -> Any:
                     f"{path} is an archive without {' and '.join(missing)}, so it is no Keras model (it holds: "
                     f"{', '.join(names[:6]) or 'nothing'}). Save the whole model: model.save('model.keras')."
                 )
+            if archive.getinfo(_CONFIG).file_size > _LONGEST_CONFIG_BYTES:
+                raise InputError(
+                    f"{path}: its {_CONFIG} would unpack to more than any model's description; not opened."
+                )
+            if sum(entry.file_size for entry in archive.infolist()) > _UNPACKED * path.stat().st_size:
+                raise InputError(f"{path} would unpack to more than {_UNPACKED} times its size; not opened.")
             damaged = archive.testzip()
             if damaged is not None:
                 raise InputError(f"{path} is damaged: {damaged} in it has another checksum. Copy it again.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftc.errors import InputError
 from ftc.keras.files import check
+from ftc.keras.operators import check_operators
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,9 +32,6 @@ UNREADABLE = (
 
 _NO_PARAMETERS = re.compile(r"moving_(mean|variance)|seed_generator|(^|/)count(:0)?$")
 """Names of variables that are statistics or state, and no trained values."""
-
-_HARMFUL = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "PrintV2"})
-"""Operators by which a SavedModel could run code or reach files when it is only asked for an answer."""
 
 _SERVING = "serving_default"
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -110,10 +108,11 @@ def load_network(path: Path) -> Network:
 
 def _of_file(path: Path) -> Network:
     import keras
+    import tensorflow as tf
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except UNREADABLE as error:
+    except (*UNREADABLE, tf.errors.OpError) as error:
         raise InputError(f"{path}: Keras cannot load it: {_first_line(error)}") from error
     if not model.built or not hasattr(model, "inputs") or model.inputs is None:
         raise InputError(
@@ -148,7 +147,7 @@ def _only(answer: Any) -> Any:
 def _of_saved_model(path: Path) -> Network:
     import tensorflow as tf
 
-    _check_operators(path)
+    check_operators(path, _SERVING)
     try:
         loaded = tf.saved_model.load(str(path))
     except (*UNREADABLE, tf.errors.OpError) as error:
@@ -178,28 +177,6 @@ def _of_saved_model(path: Path) -> Network:
 
     variables = tuple(signature.variables)
     return Network(name, tuple(spec.shape[1:]), spec.dtype.name, call, variables, loaded)
-
-
-def _check_operators(path: Path) -> None:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    saved = SavedModel()
-    try:
-        saved.ParseFromString((path / "saved_model.pb").read_bytes())
-    except DecodeError as error:
-        raise InputError(f"{path / 'saved_model.pb'} is damaged or was copied in part: {error}.") from error
-    for graph in saved.meta_graphs:
-        nodes = [
-            *graph.graph_def.node,
-            *(n for function in graph.graph_def.library.function for n in function.node_def),
-        ]
-        for node in nodes:
-            if node.op in _HARMFUL:
-                raise InputError(
-                    f"{path}: it contains the operator {node.op} ({node.name!r}), which runs code or reaches files; "
-                    "ftc does not run such models. Save the network alone, without its reading or decoding."
-                )
 
 
 def _check_single(path: Path, what: str, names: list[str]) -> None:

@@ -26,6 +26,7 @@ class Adapted:
 
     formats: ClassVar[frozenset[str]] = frozenset({"onnx", "tflite", "openvino"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, session: Session, artifact: Artifact) -> None:
         manifest = artifact.manifest

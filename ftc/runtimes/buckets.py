@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -19,6 +20,9 @@ LENGTHS = "lengths"
 
 MASK = "attention_mask"
 
+_DIGITS = 6
+"""Of a length: no model takes a million tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
@@ -29,11 +33,20 @@ class Buckets:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self | None:
-        """The buckets that a manifest names; None if it names none."""
+        """The buckets that a manifest names; None if it names none.
+
+        :raises InputError: if what it names are no ascending lengths
+        """
         named = manifest.run.session_config.get(LENGTHS)
         if named is None or not isinstance(manifest.preprocessing, TextPreprocessing):
             return None
-        return cls(tuple(int(length) for length in named.split(",")), manifest.preprocessing)
+        parts = named.split(",")
+        lengths = tuple(int(part) for part in parts if part.isdecimal() and len(part) <= _DIGITS)
+        if len(lengths) < len(parts) or lengths[0] < 1 or any(a >= b for a, b in pairwise(lengths)):
+            raise InputError(
+                f"the manifest's lengths {named[:80]!r} are not ascending numbers of tokens; make it again."
+            )
+        return cls(lengths, manifest.preprocessing)
 
     def fitting(self, length: int) -> int:
         """The smallest bucket that holds `length` tokens.

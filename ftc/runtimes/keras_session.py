@@ -22,6 +22,7 @@ class KerasSession:
 
     formats: ClassVar[frozenset[str]] = frozenset({"keras"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, function: Any, holder: Any, threads: int) -> None:
         self._function = function

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from ftc.errors import InputError
-from ftc.runtimes.buckets import Buckets
+from ftc.runtimes.buckets import LENGTHS, Buckets
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -35,6 +35,7 @@ class LiteRt:
 
     formats: ClassVar[frozenset[str]] = frozenset({"tflite"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset({LENGTHS})
 
     def __init__(self, interpreter: Interpreter, buckets: Buckets | None, threads: int) -> None:
         self._interpreter = interpreter
@@ -83,7 +84,7 @@ class LiteRt:
             "version": metadata.version("ai-edge-litert"),
             "delegate": "xnnpack",
             "threads": str(self._threads),
-            **({} if self._buckets is None else {"lengths": ",".join(map(str, self._buckets.lengths))}),
+            **({} if self._buckets is None else {LENGTHS: ",".join(map(str, self._buckets.lengths))}),
         }
 
 

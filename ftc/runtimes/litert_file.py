@@ -27,6 +27,7 @@ class LiteRtFile:
 
     formats: ClassVar[frozenset[str]] = frozenset({"tflite"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, path: Path, threads: int) -> None:
         try:

@@ -38,6 +38,7 @@ class OpenVinoRuntime:
 
     formats: ClassVar[frozenset[str]] = frozenset({"openvino"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset({LENGTHS, HINT, "INFERENCE_PRECISION_HINT"})
 
     def __init__(
         self,
@@ -66,6 +67,8 @@ class OpenVinoRuntime:
         names = {name for port in model.outputs for name in port.get_names()}
         if manifest.output not in names:
             raise InputError(f"{path} has no output {manifest.output!r}, which its manifest names. Make it again.")
+        if {port.any_name for port in model.inputs} != {spec.name for spec in manifest.inputs}:
+            raise InputError(f"{path} has other inputs than its manifest names. Make it again.")
         if Buckets.of(manifest) is not None:
             _unpack_tables(core, model)
         session = cls(core, model, manifest.inputs, Buckets.of(manifest), settings, path)
@@ -74,12 +77,13 @@ class OpenVinoRuntime:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         feed = {spec.name: inputs[spec.name] for spec in self._inputs}
-        if self._settings.get(HINT) == "THROUGHPUT":
-            return self._side_by_side(feed)
         rows, *rest = next(iter(feed.values())).shape
+        fits = self._buckets is None or rest[0] <= self._buckets.lengths[-1]
+        if fits and self._settings.get(HINT) == "THROUGHPUT":
+            return self._side_by_side(feed)
         shape: Shape | None = None
         if rows == 1:
-            if self._buckets is not None and rest[0] <= self._buckets.lengths[-1]:
+            if self._buckets is not None and fits:
                 feed = self._buckets.fitted(feed)
                 shape = next(iter(feed.values())).shape
             elif self._buckets is None:

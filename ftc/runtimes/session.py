@@ -45,10 +45,12 @@ class Session(Protocol):
     """An opened model. Implementations are the classes named in `RUNTIMES`.
 
     `run` takes the tensors of the manifest's `inputs` (batch first) and returns those of its `outputs`.
-    `conditions` names what was really used: threads, providers, graph options.
+    `conditions` names what was really used: threads, providers, graph options. `settings` are the keys that a
+    manifest may set: what a file from elsewhere asks for beyond them, such as a place for a cache, is refused.
     """
 
     formats: ClassVar[frozenset[str]]
+    settings: ClassVar[frozenset[str]]
     devices: ClassVar[frozenset[str]]
 
     @classmethod
@@ -69,7 +71,7 @@ def available_cores() -> int:
 def open_session(artifact: Artifact, options: SessionOptions | None = None, runtime: str | None = None) -> Session:
     """Open an artifact with the runtime that its manifest names, or with another one that takes its format.
 
-    :raises InputError: if the runtime does not open this format or device
+    :raises InputError: if the runtime does not open this format or device, or does not know a setting
     """
     from ftc.runtimes import RUNTIMES
 
@@ -84,6 +86,12 @@ def open_session(artifact: Artifact, options: SessionOptions | None = None, runt
     if options.device not in implementation.devices:
         raise InputError(
             f"runtime {name!r} runs on {', '.join(sorted(implementation.devices))}, not on {options.device!r}."
+        )
+    unknown = set(artifact.manifest.run.session_config) - implementation.settings
+    if unknown and not artifact.manifest.is_foreign:
+        raise InputError(
+            f"{artifact.path}: its manifest sets {', '.join(sorted(unknown))} for {name}, which ftc does not pass on "
+            f"(known: {', '.join(sorted(implementation.settings)) or 'none'}). Make the artifact again."
         )
     if artifact.manifest.is_foreign:
         from ftc.runtimes.adapted import Adapted

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ftc.errors import RunError
-from ftc.huggingface.model import UNREADABLE, load_model
+from ftc.huggingface.model import MODEL_CLASS, UNREADABLE, load_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,6 +23,7 @@ class TorchEager:
 
     formats: ClassVar[frozenset[str]] = frozenset({"huggingface"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    settings: ClassVar[frozenset[str]] = frozenset({MODEL_CLASS})
 
     def __init__(self, model: PreTrainedModel, threads: int) -> None:
         self._model = model
