@@ -11,7 +11,7 @@ from ftc.errors import InputError
 SMALLEST = 16
 """Tokens of the first bucket where no data says better."""
 
-FITTED = 4
+FITTED = 5
 """Buckets that are fitted to the data; one of twice its longest text and one of the model's longest follow."""
 
 

@@ -60,22 +60,25 @@ class Buckets:
 
     def fitted(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The whole batch (B, L), padded to its bucket (B, bucket)."""
-        length = next(iter(inputs.values())).shape[1]
-        missing = self.fitting(length) - length
-        if missing == 0:
+        rows, length = next(iter(inputs.values())).shape
+        bucket = self.fitting(length)
+        if bucket == length:
             return dict(inputs)
-        before, after = (0, missing) if self.preprocessing.padding_side == "right" else (missing, 0)
-        return {
-            name: np.pad(values, ((0, 0), (before, after)), constant_values=self.preprocessing.padding(name))
-            for name, values in inputs.items()
-        }
+        kept = slice(length) if self.preprocessing.padding_side == "right" else slice(bucket - length, None)
+        padded = {}
+        for name, values in inputs.items():
+            # not np.pad, which takes a tenth of a short text's whole inference for three inputs
+            padded[name] = np.full((rows, bucket), self.preprocessing.padding(name), values.dtype)
+            padded[name][:, kept] = values
+        return padded
 
     def rows(self, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         """Each row of a batch (B, L) by itself (1, bucket), in the bucket that fits its own tokens."""
         for row in range(len(next(iter(inputs.values())))):
             alone = {name: values[row : row + 1] for name, values in inputs.items()}
             if MASK in alone:
-                tokens = max(1, int(alone[MASK].sum()))
-                kept = slice(tokens) if self.preprocessing.padding_side == "right" else slice(-tokens, None)
-                alone = {name: values[:, kept] for name, values in alone.items()}
+                tokens = max(1, int(np.count_nonzero(alone[MASK])))
+                if tokens < alone[MASK].shape[1]:
+                    kept = slice(tokens) if self.preprocessing.padding_side == "right" else slice(-tokens, None)
+                    alone = {name: values[:, kept] for name, values in alone.items()}
             yield self.fitted(alone)
