@@ -11,7 +11,7 @@ demo: $(VENV)/.standard
 	$(BIN)/ftc demo -o demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
