@@ -91,6 +91,7 @@ def test_a_convolutional_model_is_quantized_statically_or_not_at_all(
     [
         (["--mode", "static"], ["--data"]),
         (["--data", "rows.tsv"], ["--mode static"]),
+        (["--integer-io"], ["is no option of", "belongs to --to tflite --mode static"]),
         (["--method", "entropy"], ["--method is no option of", "quantize-onnx-dynamic"]),
         (["--mode", "static", "--data", "missing.tsv"], ["missing.tsv"]),
         (["--mode", "static", "--data", "rows.tsv", "--text-column", "txt"], ["txt", "sentence"]),

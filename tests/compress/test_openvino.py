@@ -206,6 +206,13 @@ def test_throughput_runs_the_rows_of_a_batch_side_by_side_and_in_order(
     np.testing.assert_allclose(session.run(inputs)["logits"], expected, atol=1e-4)
 
 
+def test_throughput_takes_texts_beyond_the_last_length(text_checkpoint: Path, tmp_path: Path) -> None:
+    given = {"hint": Hint.THROUGHPUT, "lengths": (8, 16)}
+    made = export(open_any(text_checkpoint), tmp_path, to="openvino", given=given)
+    assert made.manifest.parity is not None
+    assert made.manifest.parity.label_agreement == 1.0
+
+
 def test_an_unknown_operator_is_named_with_its_layer(text_openvino: Artifact, tmp_path: Path) -> None:
     damaged = copied(text_openvino, tmp_path / "copy")
     graph = damaged.model_path.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,23 @@ def test_a_damaged_model_file_is_an_input_error(text_onnx: Artifact, tmp_path: P
 
     with pytest.raises(InputError, match="ONNX Runtime cannot open it"):
         open_session(open_artifact(copy))
+
+
+@pytest.mark.parametrize("key", ["CACHE_DIR", "session.something", "a" * 5000])
+def test_a_setting_that_ftc_does_not_make_is_refused(artifact: Artifact, key: str) -> None:
+    run = artifact.manifest.run
+    settings = {**run.session_config, key: "/tmp/elsewhere"}
+    tampered = replace(artifact.manifest, run=replace(run, session_config=settings))
+    with pytest.raises(InputError, match="does not pass on"):
+        open_session(Artifact(artifact.path, tampered))
+
+
+@pytest.mark.parametrize("lengths", ["", "a", "0", "-1", "1.5", "16,,32", "32,16", "16,16", "9" * 30])
+def test_lengths_that_make_no_sense_are_refused(artifact: Artifact, lengths: str) -> None:
+    run = artifact.manifest.run
+    if "lengths" not in run.session_config:
+        pytest.skip(f"{run.runtime} has no length buckets")
+    settings = {**run.session_config, "lengths": lengths}
+    tampered = replace(artifact.manifest, run=replace(run, session_config=settings))
+    with pytest.raises(InputError, match="lengths"):
+        open_session(Artifact(artifact.path, tampered))

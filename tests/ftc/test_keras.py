@@ -279,6 +279,29 @@ def test_a_saved_model_that_runs_code_or_reads_files_is_refused(tmp_path: Path) 
         open_any(saved_function(tmp_path / "reads", reads, (None, 32, 32, 3)), DECLARED)
 
 
+def test_a_saved_model_that_writes_files_is_refused_unrun(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+
+    def writes(image: Any) -> Any:
+        writer = tf.raw_ops.SummaryWriter(shared_name="writer")
+        tf.raw_ops.CreateSummaryFileWriter(
+            writer=writer, logdir=str(written), max_queue=1, flush_millis=1, filename_suffix=""
+        )
+        return tf.reduce_mean(image, [1, 2])
+
+    path = saved_function(tmp_path / "writes", writes, (None, 32, 32, 3))
+    with pytest.raises(InputError, match=r"SummaryWriter|CreateSummaryFileWriter"):
+        open_any(path, DECLARED)
+    assert not written.exists()
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(copy: Path) -> None:
+    with zipfile.ZipFile(copy, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("padding", bytes(200 * copy.stat().st_size))
+    with pytest.raises(InputError, match="would unpack to more than"):
+        open_any(copy, DECLARED)
+
+
 def test_a_saved_model_of_one_batch_size_is_refused(tmp_path: Path) -> None:
     path = saved_function(tmp_path / "fixed", lambda image: tf.reduce_mean(image, [1, 2]), (4, 32, 32, 3))
     with pytest.raises(InputError, match="batches of 4 only"):
