@@ -10,6 +10,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TextIO
 
 from ftc.console import verbosity
 
@@ -53,13 +55,19 @@ def _native_stderr_dropped() -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    kept, python_stderr = os.dup(2), sys.stderr
-    with open(os.devnull, "wb") as nowhere, os.fdopen(kept, "w", buffering=1, errors="backslashreplace") as through:
+    python_stderr, through = sys.stderr, _past_redirection()
+    with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         sys.stderr = through
         try:
             yield
         finally:
             through.flush()
-            os.dup2(kept, 2)
+            os.dup2(through.fileno(), 2)
             sys.stderr = python_stderr
+
+
+@cache
+def _past_redirection() -> TextIO:
+    """One copy of the process's stderr, never closed: log handlers that libraries make meanwhile go on using it."""
+    return os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
