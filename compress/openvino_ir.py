@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import openvino as ov
 
 from compress import lengths as buckets
+from compress import processors
 from compress.choices import Hint, Precision
 from ftc.errors import InputError
 from ftc.manifest import RunInstructions, TensorSpec
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "openvino_model.xml"
 WEIGHTS_FILE = "openvino_model.bin"
-
-BF16_PROCESSORS = "AMX or AVX512-BF16: other processors refuse bfloat16, or compute it no faster than float32"
-
-UNSAFE_8_BIT = (
-    "AVX512-VNNI, AVX-VNNI, AMX or an ARM processor: 8-bit signed weights saturate on older x86 processors, "
-    "which then give other answers"
-)
 
 
 def read(source: Artifact) -> ov.Model:
@@ -73,7 +67,7 @@ def instructions(
     spec = source.manifest.preprocessing
     if isinstance(spec, TextPreprocessing):
         settings[LENGTHS] = ",".join(map(str, lengths or ladder(spec.max_length)))
-    requirements = (BF16_PROCESSORS,) if precision is Precision.BF16 else ()
+    requirements = (processors.BF16,) if precision is Precision.BF16 else ()
     return RunInstructions("openvino", MODEL_FILE, settings, requirements)
 
 

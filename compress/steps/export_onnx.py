@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import onnx_ir as ir
 import torch
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
-from compress import onnx_rewrites
+from compress import onnx_rewrites, traced
 from compress.arena import releasable_weights
 from compress.choices import Graph
 from compress.step import Made
@@ -18,7 +18,6 @@ from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
 from ftc.huggingface.model import load_model, with_operations_counted
 from ftc.manifest import RunInstructions, TensorSpec
-from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -49,7 +48,7 @@ class ExportOnnx:
         # the fusions know the operators of "eager" attention only
         model = load_model(source, attention="eager" if fused else None)
         with progress("exporting to ONNX"), releasable_weights(model):
-            program = _exported(model, _sample(source), fused)
+            program = _exported(model, traced.sample(source), fused)
             if fused:
                 onnx_rewrites.for_cpu(program)
             else:
@@ -68,18 +67,8 @@ class ExportOnnx:
         )
 
 
-def _sample(source: Artifact) -> dict[str, torch.Tensor]:
-    # two rows of different length: a batch of one, or one without padding, lets the exporter bake in both
-    task = open_task(source)
-    rows = task.golden_examples()[:2]
-    return {name: torch.from_numpy(value) for name, value in task.encode(rows).items()}
-
-
 def _exported(model: torch.nn.Module, sample: dict[str, torch.Tensor], fused: bool) -> ir.Model:
-    shapes: dict[str, Any] = {
-        name: {0: torch.export.Dim.AUTO, **({1: torch.export.Dim.AUTO} if value.ndim == 2 else {})}
-        for name, value in sample.items()
-    }
+    shapes = traced.dynamic_shapes(sample)
     config = OnnxConfig(dynamic=True, dynamic_shapes=shapes, ort_fusions="cpu" if fused else None)
     try:
         program: ir.Model = OnnxExporter().export(model, sample, config=config).program

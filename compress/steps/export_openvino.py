@@ -11,7 +11,7 @@ import torch
 from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure, OpValidationFailure
 from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
 
-from compress import openvino_ir
+from compress import openvino_ir, traced
 from compress.arena import releasable_weights
 from compress.choices import Hint, Precision
 from compress.step import Made
@@ -19,7 +19,6 @@ from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
 from ftc.huggingface.model import load_model, with_operations_counted
 from ftc.manifest import TensorSpec
-from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -64,7 +63,7 @@ class ExportOpenvino:
         network = load_model(source)
         # the graph's constants are the network's own tensors: it is written before their memory is given back
         with progress("exporting to OpenVINO"), releasable_weights(network):
-            graph = _exported(network, _sample(source))
+            graph = _exported(network, traced.sample(source))
             names = {name for port in graph.inputs for name in port.get_names()}
             inputs = tuple(spec for spec in source.manifest.inputs if spec.name in names)
             openvino_ir.fix_shapes(graph, inputs)
@@ -78,18 +77,8 @@ class ExportOpenvino:
         )
 
 
-def _sample(source: Artifact) -> dict[str, torch.Tensor]:
-    # two rows of different length: a batch of one, or one without padding, lets the exporter bake in both
-    task = open_task(source)
-    rows = task.golden_examples()[:2]
-    return {name: torch.from_numpy(value) for name, value in task.encode(rows).items()}
-
-
 def _exported(network: torch.nn.Module, sample: dict[str, torch.Tensor]) -> ov.Model:
-    shapes: dict[str, Any] = {
-        name: {0: torch.export.Dim.AUTO, **({1: torch.export.Dim.AUTO} if value.ndim == 2 else {})}
-        for name, value in sample.items()
-    }
+    shapes = traced.dynamic_shapes(sample)
     config = OpenVINOConfig(dynamic=True, dynamic_shapes=shapes, stateful=False)
     try:
         graph: ov.Model = OpenVINOExporter().export(network, sample, config=config).program

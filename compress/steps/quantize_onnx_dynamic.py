@@ -12,6 +12,7 @@ from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
 from compress import onnx_nodes
+from compress.processors import UNSAFE_8_BIT
 from compress.step import Made
 from compress.steps.export_onnx import INLINE_LIMIT_BYTES, MODEL_FILE
 from ftc.console import progress
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 OPERATORS = ("MatMul", "Gemm", "Attention", "Gather", "EmbedLayerNormalization")
 """Convolutions are left in float: `ConvInteger` is slower than the float kernel on CPUs (static INT8 serves them)."""
-
-
-UNSAFE_8_BIT = (
-    "AVX512-VNNI, AVX-VNNI, AMX or an ARM processor: 8-bit signed weights saturate on older x86 processors, "
-    "which then give other answers"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from compress.calibration import Batch, calibrate, passes
 from compress.choices import Method
 from compress.convolutional import is_convolutional
 from compress.onnx_nodes import has_grouped_convolutions
+from compress.processors import UNSAFE_8_BIT
 from compress.static_int8 import quantize_static_int8
 from compress.step import Made
 from compress.steps.export_onnx import MODEL_FILE
-from compress.steps.quantize_onnx_dynamic import UNSAFE_8_BIT
 from ftc.console import progress
 from ftc.errors import InputError
 from ftc.tasks.task import open_task

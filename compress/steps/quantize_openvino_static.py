@@ -15,6 +15,7 @@ from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 from compress import openvino_ir
 from compress.choices import Preset
 from compress.convolutional import is_convolutional
+from compress.processors import UNSAFE_8_BIT
 from compress.step import Made
 from ftc.console import progress
 from ftc.errors import InputError, RunError
@@ -105,7 +106,7 @@ class QuantizeOpenvinoStatic:
         size_bytes = openvino_ir.write(small, draft)
         requirements = source.manifest.run.requirements
         if not self.reduce_range:
-            requirements = (*requirements, openvino_ir.UNSAFE_8_BIT)
+            requirements = (*requirements, UNSAFE_8_BIT)
         return Made(
             run=replace(source.manifest.run, requirements=requirements),
             inputs=source.manifest.inputs,
