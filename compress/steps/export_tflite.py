@@ -17,6 +17,7 @@ from compress.unsupported import CONVERTERS_REFUSALS, refusal
 from ftc.console import progress
 from ftc.errors import InputError
 from ftc.huggingface.model import load_model, with_operations_counted
+from ftc.machine import processor
 from ftc.manifest import Facts, RunInstructions, TensorSpec
 from ftc.preprocessing import ImagePreprocessing, TextPreprocessing
 from ftc.runtimes.buckets import LENGTHS
@@ -58,7 +59,8 @@ class ExportTflite:
         if data is None:
             return cls()
         task = open_task(source)
-        return cls(buckets.fitted([task.length(example) for example in data.examples], spec.max_length))
+        lengths = [task.length(example) for example in data.examples]
+        return cls(buckets.fitted(lengths, spec.max_length, buckets.rows_at_once(processor().instructions)))
 
     @property
     def suffix(self) -> str:

@@ -12,6 +12,7 @@ from ftc.artifact import Artifact
 from ftc.errors import InputError, MissingExtra, RunError
 from ftc.manifest import IN_FILE, TOKENIZER, Manifest, TensorSpec
 from ftc.runtimes.buckets import LENGTHS, Buckets
+from ftc.runtimes.stored import stored, value
 
 if TYPE_CHECKING:
     from ftc.runtimes.session import Session, SessionOptions
@@ -46,7 +47,7 @@ class Adapted:
         rows = len(next(iter(inputs.values())))
         if self._buckets is not None and (rows == 1 or len(self._buckets.lengths) == 1):
             inputs = self._buckets.fitted(inputs)
-        feed = {name: _stored(inputs[spec.name], spec) for spec, name in self._inputs}
+        feed = {name: stored(inputs[spec.name], spec) for spec, name in self._inputs}
         size = self._batch or rows
         parts = [self._answers(feed, start, size) for start in range(0, rows, size)]
         return {self._output.name: parts[0] if len(parts) == 1 else np.concatenate(parts)}
@@ -71,7 +72,7 @@ class Adapted:
                 f"{self._artifact.path}: its output {self._answer!r} has shape {answer.shape} for {size} rows; "
                 "expected is (batch, classes)."
             )
-        return _value(answer[:rows], self._output)
+        return value(answer[:rows], self._output)
 
 
 def _runtime(artifact: Artifact) -> type[Session]:
@@ -111,20 +112,3 @@ def _opened(spec: TensorSpec) -> TensorSpec:
     if spec.shape[0] in (1, "batch"):
         return spec
     return replace(spec, shape=tuple(f"size_{place}" for place in range(len(spec.shape))))
-
-
-def _stored(values: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """A task's values as the file stores them; raw pixels go into integers as they are."""
-    kind = np.dtype(spec.dtype)
-    if kind.kind not in "iu" or (values.dtype.kind in "iu" and spec.scale is None):
-        return values.astype(kind, copy=False)
-    limits = np.iinfo(kind)
-    stored = np.rint(values if spec.scale is None else values / np.float32(spec.scale)) + (spec.zero_point or 0)
-    kept: np.ndarray = np.clip(stored, limits.min, limits.max).astype(kind)
-    return kept
-
-
-def _value(stored: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    if spec.scale is None:
-        return stored.astype(np.float32, copy=False)
-    return (stored.astype(np.float32) - (spec.zero_point or 0)) * np.float32(spec.scale)

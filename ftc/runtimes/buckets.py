@@ -82,3 +82,12 @@ class Buckets:
                     kept = slice(tokens) if self.preprocessing.padding_side == "right" else slice(-tokens, None)
                     alone = {name: values[:, kept] for name, values in alone.items()}
             yield self.fitted(alone)
+
+
+def single_rows(inputs: Mapping[str, np.ndarray], buckets: Buckets | None) -> Iterator[dict[str, np.ndarray]]:
+    """Each row of a batch by itself (1, ...), a text in the bucket that fits its own tokens."""
+    if buckets is not None:
+        yield from buckets.rows(inputs)
+        return
+    for row in range(len(next(iter(inputs.values())))):
+        yield {name: values[row : row + 1] for name, values in inputs.items()}

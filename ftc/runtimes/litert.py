@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.compiled_model import CompiledModel
+from ai_edge_litert.environment import Environment, EnvironmentOptions
+from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+from ai_edge_litert.options import CpuOptions, Options
 
-from ftc.errors import InputError
-from ftc.runtimes.buckets import LENGTHS, Buckets
+from ftc.errors import InputError, RunError
+from ftc.quiet import quiet_libraries
+from ftc.runtimes.buckets import LENGTHS, Buckets, single_rows
+from ftc.runtimes.stored import stored, value
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
+    from ftc.manifest import Manifest, TensorSpec
     from ftc.runtimes.session import SessionOptions
 
 SIGNATURE = "serving_default"
 """The signature of files that have one for all inputs."""
+
+IN_MEMORY = ":memory"
+"""Where XNNPACK keeps weights in the order of its kernels; this place is one that all signatures share.
+
+With a copy for each signature, the weights of the one that runs next are not in the processor's cache: a 6-layer BERT
+in INT8 took 1.57 ms for 15 tokens when lengths changed between calls, and 0.93 ms with this.
+"""
 
 
 def signature_of(length: int) -> str:
@@ -27,18 +41,18 @@ def signature_of(length: int) -> str:
 
 
 class LiteRt:
-    """An interpreter over a `.tflite` file whose signatures take one row each.
+    """A compiled `.tflite` file whose signatures take one row each.
 
-    Rows of a batch run one after the other, a text in the smallest length bucket that holds it. Signatures share
-    their weights, and an interpreter runs one call at a time: calls from several threads wait for each other.
+    Rows of a batch run one after the other, a text in the smallest length bucket that holds it. Calls from several
+    threads wait for each other.
     """
 
     formats: ClassVar[frozenset[str]] = frozenset({"tflite"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset({LENGTHS})
 
-    def __init__(self, interpreter: Interpreter, buckets: Buckets | None, threads: int) -> None:
-        self._interpreter = interpreter
+    def __init__(self, model: CompiledModel, manifest: Manifest, buckets: Buckets | None, threads: int) -> None:
+        self._model, self._manifest = model, manifest
         self._buckets = buckets
         self._threads = threads
         self._signatures: dict[str, _Signature] = {}
@@ -46,37 +60,40 @@ class LiteRt:
 
     @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
-        path, threads = artifact.model_path, options.thread_count()
+        path, manifest, threads = artifact.model_path, artifact.manifest, options.thread_count()
+        compilation = Options(
+            hardware_accelerators=HardwareAccelerator.CPU,
+            cpu_options=CpuOptions(num_threads=threads, xnnpack_weight_cache_path=IN_MEMORY),
+        )
         try:
-            interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            there_are = interpreter.get_signature_list()
+            with quiet_libraries():  # it tells of every accelerator that it looks for
+                environment = Environment.create(options=EnvironmentOptions())
+                model = CompiledModel.from_file(str(path), environment=environment, options=compilation)
+                there_are = model.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path}: LiteRT cannot open it: {error}") from error
-        buckets = Buckets.of(artifact.manifest)
+        buckets = Buckets.of(manifest)
         wanted = [signature_of(length) for length in buckets.lengths] if buckets is not None else [SIGNATURE]
-        missing = [name for name in wanted if name not in there_are]
-        if missing:
-            raise InputError(
-                f"{path}: it has no signature {missing[0]!r}, only {', '.join(map(repr, there_are)) or 'none'}."
-            )
-        return cls(interpreter, buckets, threads)
+        for name in wanted:
+            if name not in there_are:
+                raise InputError(
+                    f"{path}: it has no signature {name!r}, only {', '.join(map(repr, there_are)) or 'none'}."
+                )
+            if set(there_are[name]["inputs"]) != {spec.name for spec in manifest.inputs}:
+                raise InputError(f"{path} has other inputs than its manifest names. Make it again.")
+            if manifest.output not in there_are[name]["outputs"]:
+                raise InputError(f"{path} has no output {manifest.output!r}, which its manifest names. Make it again.")
+        return cls(model, manifest, buckets, threads)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         answers: list[dict[str, np.ndarray]] = []
         with self._lock:
-            for row in self._rows(inputs):
+            for row in single_rows(inputs, self._buckets):
                 name = SIGNATURE if self._buckets is None else signature_of(next(iter(row.values())).shape[1])
                 if name not in self._signatures:
-                    self._signatures[name] = _Signature(self._interpreter, name)
+                    self._signatures[name] = _Signature(self._model, name, self._manifest)
                 answers.append(self._signatures[name](row))
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-
-    def _rows(self, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        if self._buckets is not None:
-            yield from self._buckets.rows(inputs)
-            return
-        for row in range(len(next(iter(inputs.values())))):
-            yield {name: values[row : row + 1] for name, values in inputs.items()}
 
     def conditions(self) -> dict[str, str]:
         return {
@@ -89,31 +106,37 @@ class LiteRt:
 
 
 class _Signature:
-    """One signature, called with the task's tensors whatever the file stores them as."""
+    """One signature with the memory of its inputs and outputs."""
 
-    def __init__(self, interpreter: Interpreter, name: str) -> None:
-        self._runner = interpreter.get_signature_runner(name)
-        self._inputs = self._runner.get_input_details()
-        self._outputs = self._runner.get_output_details()
+    def __init__(self, model: CompiledModel, name: str, manifest: Manifest) -> None:
+        self._model, self._name = model, name
+        takes, gives = model.get_input_tensor_details(name), model.get_output_tensor_details(name)
+        self._inputs = [(spec, _shape(spec, takes[spec.name])) for spec in manifest.inputs]
+        self._outputs = [(spec, _shape(spec, gives[spec.name])) for spec in manifest.outputs]
+        self._taken = {spec.name: model.create_input_buffer_by_name(name, spec.name) for spec, _ in self._inputs}
+        self._given = {spec.name: model.create_output_buffer_by_name(name, spec.name) for spec, _ in self._outputs}
 
     def __call__(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        feed = {name: _stored(row[name], details) for name, details in self._inputs.items()}
-        return {name: _value(array, self._outputs[name]) for name, array in self._runner(**feed).items()}
+        for spec, shape in self._inputs:
+            values = stored(row[spec.name], spec)
+            if values.shape != shape:  # LiteRT would take fewer numbers, and keep the last call's for the rest
+                raise InputError(f"input {spec.name!r} has shape {values.shape}, and the model takes {shape}.")
+            self._taken[spec.name].write(values)
+        try:
+            self._model.run_by_name(self._name, self._taken, self._given)
+        except RuntimeError as error:
+            raise RunError(f"LiteRT cannot run {self._name!r}: {error}") from error
+        return {
+            spec.name: value(self._given[spec.name].read(math.prod(shape), spec.dtype).reshape(shape), spec)
+            for spec, shape in self._outputs
+        }
 
 
-def _stored(values: np.ndarray, details: Mapping[str, Any]) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    kind = details["dtype"]
-    if not scale or not np.issubdtype(kind, np.integer):
-        return values.astype(kind)
-    limits = np.iinfo(kind)
-    rounded: np.ndarray = np.rint(values / scale) + zero_point
-    return rounded.clip(limits.min, limits.max).astype(kind)
-
-
-def _value(stored: np.ndarray, details: Mapping[str, Any]) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    if not scale or not np.issubdtype(stored.dtype, np.integer):
-        return stored.astype(np.float32)
-    shifted: np.ndarray = stored.astype(np.float32) - np.float32(zero_point)
-    return shifted * np.float32(scale)
+def _shape(spec: TensorSpec, details: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape that the file has for a tensor, once it is sure that both speak of the same numbers."""
+    if details["dtype"] != spec.dtype:
+        raise InputError(
+            f"tensor {spec.name!r} is {details['dtype']} in the model file and {spec.dtype} in its manifest. "
+            "Make the artifact again."
+        )
+    return tuple(details["shape"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 import openvino as ov
 
 from ftc.errors import InputError, RunError
-from ftc.runtimes.buckets import LENGTHS, Buckets
+from ftc.runtimes.buckets import LENGTHS, Buckets, single_rows
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -99,7 +99,7 @@ class OpenVinoRuntime:
 
     def _side_by_side(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows each on their own, in as many streams as the plugin finds best."""
-        rows = list(self._rows(feed))
+        rows = list(single_rows(feed, self._buckets))
         answers: list[dict[str, np.ndarray]] = [{} for _ in rows]
 
         def keep(request: ov.InferRequest, number: int) -> None:
@@ -119,13 +119,6 @@ class OpenVinoRuntime:
             except RuntimeError as error:
                 raise RunError(f"{self._path}: OpenVINO cannot run it on {len(rows)} rows: {told(error)}") from error
         return {name: np.concatenate([answer[name] for answer in answers]) for name in self._outputs}
-
-    def _rows(self, feed: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        if self._buckets is not None:
-            yield from self._buckets.rows(feed)
-            return
-        for row in range(len(next(iter(feed.values())))):
-            yield {name: values[row : row + 1] for name, values in feed.items()}
 
     def conditions(self) -> dict[str, str]:
         compiled, _ = next(iter(self._compiled.values()))
