@@ -95,6 +95,7 @@ def apply(
             outputs=made.outputs,
             facts=made.facts,
             notes=(*source.manifest.notes, *made.notes),
+            pruning=made.pruning or source.manifest.pruning,
             data=DataRecord(data.source, data.fingerprint, len(data)) if data is not None else None,
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from ftc.manifest import Facts, Option, Preprocessing, RunInstructions, TensorSpec
+from ftc.manifest import Facts, Option, Preprocessing, PruningRecord, RunInstructions, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ class Made:
     """What a step wrote into the draft directory, for the manifest.
 
     :param preprocessing: how examples become its inputs; None if as for the parent
+    :param pruning: what was taken out of the network, if this step did
     """
 
     run: RunInstructions
@@ -28,6 +29,7 @@ class Made:
     facts: Facts
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    pruning: PruningRecord | None = None
 
 
 class Step(Protocol):

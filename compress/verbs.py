@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _DEFAULT_FORMATS = {"huggingface": "onnx", "keras": "tflite"}
 """What checkpoints are quantized to where nothing else is asked for."""
 
+_PRUNING_ROWS = {"text": 2048, "image": 256}
+"""An image is as much work as 200 tokens, and its activations take as much room."""
+
 Given = Mapping[str, Any]
 """Options of steps by the names of their fields, those alone that the user gave."""
 
@@ -135,6 +138,31 @@ def quantize(
         for _ in data.examples:  # images are decoded when asked for: a broken one is found now, not after the export
             pass
     return _apply_all(names, source, artifacts, given or {}, data, output, force)
+
+
+def prune(
+    source: Artifact,
+    artifacts: Path,
+    *,
+    data: Dataset,
+    given: Given | None = None,
+    rows: int | None = None,
+    output: Path | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Cut a checkpoint's network down; the result is a checkpoint again, to be exported and quantized like one.
+
+    :param data: rows that decide what goes; with labels they decide better, and some of them score the result
+    :param given: options of the step
+    :param rows: how many of them are taken, drawn with a fixed seed; None for 2,048 texts or 256 images
+    :raises InputError: if the source is no checkpoint of an architecture that can be pruned
+    """
+    if source.manifest.format != "huggingface":
+        raise InputError(
+            f"{source.path} is {source.manifest.format}; Hugging Face checkpoints are pruned, before they are exported."
+        )
+    sampled = data.sample(rows or _PRUNING_ROWS[source.manifest.preprocessing.kind], seed=0)
+    return _apply_all(("prune-encoder",), source, artifacts, given or {}, sampled, output, force)
 
 
 def named(source: Artifact, step: Step, artifacts: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftc import manifest as manifests
 from ftc.artifact import Artifact, is_artifact, open_artifact
@@ -15,6 +16,9 @@ from ftc.foreign.files import is_foreign
 from ftc.keras.files import is_keras
 from ftc.quiet import quiet_libraries
 from ftc.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NOTHING = Declared()
 
@@ -57,6 +61,23 @@ def open_any(path: Path, declared: Declared = NOTHING, *, verify: bool = False) 
     """
     with _refusing_nonsense(path):
         return _opened(path, declared, verify)
+
+
+def load(path: str | Path) -> PreTrainedModel:
+    """Load a Hugging Face checkpoint's network, or a pruned one's, in float32 and evaluation mode.
+
+    This is for code of your own. A pruned network has the class of the one it was made from, with smaller matrices,
+    and trains like it; `from_pretrained` would take its sizes from config.json, which cannot say those of one layer.
+
+    :raises InputError: if there is no such checkpoint, or it is damaged
+    """
+    from ftc.huggingface.model import load_model
+
+    artifact = open_any(Path(path))
+    if artifact.manifest.format != "huggingface":
+        raise InputError(f"{path} is {artifact.manifest.format}, not a checkpoint of Hugging Face.")
+    with quiet_libraries():
+        return load_model(artifact)
 
 
 def _opened(path: Path, declared: Declared, verify: bool) -> Artifact:

@@ -169,6 +169,41 @@ class ParityRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """What was taken out of one part of a network.
+
+    :param part: its name in the network
+    :param kind: what there were `before` of, and are `after`: heads, neurons
+    """
+
+    part: Word
+    kind: Word
+    before: Count
+    after: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PruningRecord:
+    """What pruning took out of a network, and what it did to its answers.
+
+    :param shapes: (out, in) of every linear layer that has another size than config.json gives it
+    :param metric: the task's main metric, that the scores (0-1) are of; None where the data had no labels to spare
+    :param rows: rows that the scores were taken on; none of them decided what was cut
+    """
+
+    shapes: Mapping[Word, tuple[Size, ...]]
+    removed: tuple[Cut, ...]
+    parameters_before: Count
+    parameters_after: Count
+    multiply_accumulates_before: Count | None
+    multiply_accumulates_after: Count | None
+    metric: Word | None = None
+    score_before: Share | None = None
+    score_after: Share | None = None
+    rows: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything `ftc` knows of an artifact besides its bytes."""
 
@@ -186,6 +221,7 @@ class Manifest:
     facts: Facts
     data: DataRecord | None = None
     parity: ParityRecord | None = None
+    pruning: PruningRecord | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] | None = None
     created: str = ""

@@ -98,7 +98,7 @@ def save_image_checkpoint(path: Path, *, architecture: str = "ResNet", seed: int
             embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", **labels
         )
     else:
-        config = transformers.ViTConfig(
+        config = getattr(transformers, f"{architecture}Config")(
             hidden_size=32,
             num_hidden_layers=2,
             num_attention_heads=4,

@@ -159,6 +159,13 @@ STEPS: Registry[StepEntry] = Registry(
             makes="openvino",
             mode="weight-only",
         ),
+        "prune-encoder": StepEntry(
+            "compress.steps.prune_encoder:PruneEncoder",
+            "fewer attention heads and narrower feed-forward networks, chosen on data",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
         "quantize-openvino-float16": StepEntry(
             "compress.steps.quantize_openvino_weights:QuantizeOpenvinoFloat16",
             "float16 weights, computing in float32",
@@ -170,5 +177,5 @@ STEPS: Registry[StepEntry] = Registry(
     },
 )
 
-FORMATS = tuple(dict.fromkeys(entry.makes for entry in STEPS.entries.values()))
+FORMATS = tuple(dict.fromkeys(entry.makes for entry in STEPS.entries.values() if entry.makes != entry.takes))
 """What models are exported to."""

@@ -17,6 +17,7 @@ from ftc.cli.doctor import doctor
 from ftc.cli.export import export
 from ftc.cli.inspect import inspect
 from ftc.cli.package import package
+from ftc.cli.prune import prune
 from ftc.cli.quantize import quantize
 from ftc.cli.serve import serve
 from ftc.console import plain, verbosity
@@ -71,6 +72,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     \b
     ftc inspect  ckpt/                            what a checkpoint or an artifact is
     ftc quantize ckpt/                            INT8, with nothing else needed
+    ftc prune    ckpt/ --data train.csv           a smaller network, without training
     ftc bench    --data test.tsv                  everything in ./artifacts, side by side
     ftc package                                   the winner, as a Bento
     ftc serve                                     the Bento, on this machine
@@ -85,5 +87,5 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.with_resource(own_temporary_directory())
 
 
-for command in (inspect, export, quantize, bench, package, serve, demo, doctor):
+for command in (inspect, export, prune, quantize, bench, package, serve, demo, doctor):
     main.add_command(command)

@@ -14,7 +14,7 @@ from ftc.console import caution, plain, say
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
-    from ftc.manifest import Manifest, ParityRecord, RunInstructions
+    from ftc.manifest import Manifest, ParityRecord, PruningRecord, RunInstructions
 
 
 def size(size_bytes: int) -> str:
@@ -46,6 +46,7 @@ def made(artifact: Artifact, as_json: bool) -> None:
             "id": manifest.id,
             "size_bytes": manifest.facts.size_bytes,
             "parity": asdict(manifest.parity) if manifest.parity is not None else None,
+            "pruning": asdict(manifest.pruning) if manifest.pruning is not None else None,
         }
         click.echo(json.dumps(summary))
         return
@@ -54,6 +55,11 @@ def made(artifact: Artifact, as_json: bool) -> None:
         click.echo(f"  {parity(manifest.parity)}")
         if manifest.parity.label_agreement < _DOUBTFUL:
             say("  golden rows are made up: ftc bench --data TEST_ROWS measures what is lost on yours")
+    if manifest.pruning is not None and manifest.format == "huggingface":
+        for line in pruning(manifest.pruning):
+            click.echo(f"  {line}")
+        click.echo(f"  next: ftc quantize {artifact.path}")
+        return
     for need in manifest.run.requirements:
         caution(f"{artifact.path} needs {need}")
     elsewhere = "" if artifact.path.parent == Path("artifacts") else f" --artifacts {artifact.path.parent}"
@@ -68,6 +74,24 @@ def parity(record: ParityRecord) -> str:
         f"{record.label_agreement:.0%} of {record.rows} golden rows "
         f"(batches of {', '.join(map(str, record.batch_sizes))})"
     )
+
+
+def pruning(record: PruningRecord) -> list[str]:
+    """What was cut out of a network and what it cost, one line each."""
+    lines = [f"parameters {count(record.parameters_before)} -> {count(record.parameters_after)}"]
+    if record.multiply_accumulates_before and record.multiply_accumulates_after:
+        saved = record.multiply_accumulates_before, record.multiply_accumulates_after
+        lines[0] += f", multiply-accumulates {count(saved[0])} -> {count(saved[1])}"
+    for kind in dict.fromkeys(cut.kind for cut in record.removed):
+        cuts = [cut for cut in record.removed if cut.kind == kind]
+        of = " ".join(str(cut.after) for cut in cuts)
+        lines.append(f"{kind} left in each layer: {of} (of {', '.join(sorted({str(cut.before) for cut in cuts}))})")
+    if record.score_before is not None and record.score_after is not None:
+        lines.append(
+            f"{record.metric} {record.score_before:.4f} -> {record.score_after:.4f} on {record.rows} rows that decided "
+            "nothing"
+        )
+    return lines
 
 
 def description(artifact: Artifact) -> str:
@@ -94,6 +118,7 @@ def description(artifact: Artifact) -> str:
         *_lineage(manifest),
         *([("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")] if manifest.data else []),
         *([("parity", parity(manifest.parity))] if manifest.parity else []),
+        *(("pruned", line) for line in (pruning(manifest.pruning) if manifest.pruning else [])),
         *(("note", note) for note in manifest.notes),
         *(("needs", need) for need in manifest.run.requirements),
         ("run with", _instructions(artifact)),
@@ -141,6 +166,8 @@ def _instructions(artifact: Artifact) -> str:
         return f"{run.runtime}{': ' if names else ''}{', '.join(names)}"
     if artifact.manifest.is_root and run.runtime == "keras":
         return "keras.saving.load_model; ftc export and ftc quantize make what can be served"
+    if artifact.manifest.format == "huggingface" and not artifact.manifest.is_root:
+        return f"ftc serve {artifact.path}; in code of your own: ftc.checkpoint.load({str(artifact.path)!r})"
     file = "the directory" if run.entry == "." else run.entry
     return f"ftc serve {artifact.path}; in code of your own: {run.runtime} on {file}{_settings(run)}"
 

@@ -103,6 +103,18 @@ class Dataset:
         drawn = random.Random(seed).sample(range(len(self)), min(_at_least_one(rows), len(self)))
         return self._part(sorted(drawn), f"sample={rows},seed={seed}")
 
+    def split(self, rows: int, seed: int) -> tuple[Dataset, Dataset | None]:
+        """`rows` rows drawn as by `sample`, and those that were not drawn, None if all were.
+
+        :raises InputError: if `rows` is not positive
+        """
+        drawn = self.sample(rows, seed)
+        if drawn is self:
+            return self, None
+        taken = set(random.Random(seed).sample(range(len(self)), rows))
+        others = [row for row in range(len(self)) if row not in taken]
+        return drawn, self._part(others, f"not sample={rows},seed={seed}")
+
     def _part(self, rows: Sequence[int], drawn: str) -> Dataset:
         if len(rows) >= len(self):
             return self

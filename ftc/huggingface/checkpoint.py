@@ -10,6 +10,7 @@ from typing import Any
 from ftc.artifact import Artifact, content_id, sha256
 from ftc.declared import Declared, unambiguous
 from ftc.errors import InputError
+from ftc.huggingface.files import PREPROCESSING
 from ftc.huggingface.model import MODEL_CLASS, reference_length
 from ftc.huggingface.preprocessing import image_preprocessing, text_preprocessing
 from ftc.huggingface.weights import read_weights
@@ -17,21 +18,6 @@ from ftc.manifest import Ancestor, Facts, Manifest, Preprocessing, RunInstructio
 from ftc.tasks import TASKS
 
 FORMAT = "huggingface"
-
-_PREPROCESSING_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-)
 
 
 def open_checkpoint(path: Path, declared: Declared) -> Artifact:
@@ -51,7 +37,7 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     weights = read_weights(path)
     task = declared.task or _task_of(path, config)
     labels = _labels_of(path, config)
-    files = [path / "config.json", *weights.files, *(path / name for name in _PREPROCESSING_FILES)]
+    files = [path / "config.json", *weights.files, *(path / name for name in PREPROCESSING)]
     digests = {file.name: sha256(file) for file in files if file.is_file()}
     root_id = content_id("", FORMAT, {"files": json.dumps(digests, sort_keys=True), "task": task}, None)
     name = path.resolve().name

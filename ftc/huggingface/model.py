@@ -47,8 +47,8 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
     path = artifact.path
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     try:
-        model, info = _automatic(artifact).from_pretrained(
-            artifact.path,
+        model, info = _class(artifact).from_pretrained(
+            path,
             dtype=torch.float32,
             trust_remote_code=False,
             local_files_only=True,
@@ -80,6 +80,25 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
     return loaded
 
 
+def _class(artifact: Artifact) -> Any:
+    """What makes the network: transformers' automatic class, or for a pruned one its own class, resized."""
+    automatic, pruning = _automatic(artifact), artifact.manifest.pruning
+    if pruning is None:
+        return automatic
+    from transformers.models.auto.auto_factory import _get_model_class
+
+    from ftc.huggingface.shapes import resized
+
+    # an automatic class builds what it finds here, and cannot be told to build it smaller
+    return resized(_get_model_class(_config(artifact), automatic._model_mapping), pruning.shapes)
+
+
+def _config(artifact: Artifact) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(artifact.path, trust_remote_code=False, local_files_only=True)
+
+
 def _automatic(artifact: Artifact) -> Any:
     import transformers
 
@@ -106,12 +125,12 @@ def with_operations_counted(artifact: Artifact) -> Facts:
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
-    from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(artifact.path, trust_remote_code=False, local_files_only=True)
     spec, facts = artifact.manifest.preprocessing, artifact.manifest.facts
     with torch.device("meta"):
-        model = _automatic(artifact).from_config(config, attn_implementation="eager").eval()
+        network = _class(artifact)
+        make = network.from_config if artifact.manifest.pruning is None else network._from_config
+        model = make(_config(artifact), attn_implementation="eager").eval()
         if spec.kind == "text":
             # no mask: checking whether it is all ones would need its values
             inputs = {"input_ids": torch.ones(1, reference_length(spec.max_length), dtype=torch.long)}

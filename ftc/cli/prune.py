@@ -1,0 +1,58 @@
+"""`ftc prune`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ftc.cli import options
+
+
+@click.command()
+@options.source_argument
+@click.option("--data", metavar="DATA", required=True, help="Rows that decide what goes, labelled or not.")
+@click.option(
+    "--keep", type=click.FloatRange(0, 1, min_open=True), help="Part of the encoder layers that stays.  [default: 0.5]"
+)
+@click.option("--rows", type=click.IntRange(1), help="Rows taken.  [default: 2048 texts, 256 images]")
+@options.column_options
+@options.artifacts_option
+@options.output_option
+@options.force_option
+@options.json_option
+def prune(
+    source: Path,
+    data: str,
+    keep: float | None,
+    rows: int | None,
+    artifacts: Path,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+    **columns: str | None,
+) -> None:
+    """Cut attention heads and neurons out of a transformer encoder: smaller matrices, no training.
+
+    Heads and neurons of all layers compete for what stays, by how much the answers on DATA depend on them. What is
+    left is solved for by least squares, so that it answers as the whole network did. Labels are not needed; with them
+    the accuracy before and after is told, on rows that decided nothing. The result is a checkpoint: export it,
+    quantize it, or load it with ftc.checkpoint.load.
+
+    \b
+    ftc prune ckpt/ --data train.csv
+    ftc prune ckpt/ --data train.csv --keep 0.33
+    ftc quantize artifacts/ckpt-keep-0.33
+    """
+    from compress.verbs import prune as run
+    from ftc.checkpoint import open_any
+    from ftc.cli.show import made
+    from ftc.foreign.files import refuse
+
+    refuse(source, "pruned")
+    artifact = open_any(source)
+    dataset = options.load_data(data, artifact, need_labels=False, **columns)
+    result = run(
+        artifact, artifacts, data=dataset, given=options.given(keep=keep), rows=rows, output=output, force=force
+    )
+    made(result, as_json)
