@@ -11,7 +11,18 @@ import psutil
 from ftc.machine import processor, text_of
 from ftc.measurement import Machine
 
-LIBRARIES = ("ftc", "torch", "transformers", "onnxruntime", "tokenizers", "numpy", "pillow")
+LIBRARIES = (
+    "ftc",
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "ai-edge-litert",
+    "openvino",
+    "keras",
+    "tokenizers",
+    "numpy",
+    "pillow",
+)
 
 BUSY_OVER_S = 0.5
 

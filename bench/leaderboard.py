@@ -19,6 +19,7 @@ class Leaderboard:
     :param winner: None where no candidate could be ranked
     :param reason: why that one won, or why none did
     :param float_onnx_absent: why no ratio to a float ONNX export is given; None where it is
+    :param root_absent: what drops are taken to because the checkpoint failed; None where it did not
     """
 
     run: str
@@ -28,6 +29,7 @@ class Leaderboard:
     winner: Candidate | None
     reason: str
     float_onnx_absent: str | None
+    root_absent: str | None
     standings: tuple[Standing, ...]
     conditions: Conditions
 
@@ -58,6 +60,7 @@ def rank(run: Run) -> Leaderboard:
         winner=winner.candidate if winner is not None else None,
         reason=reason,
         float_onnx_absent=_absent(run) if judge.float_onnx is None else None,
+        root_absent=_without_root(run, judge) if judge.root is None else None,
         standings=tuple(sorted(standings, key=_place)),
         conditions=run.conditions,
     )
@@ -73,7 +76,7 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
     compared = [(judge.ratio(m, reference), m) for m in fit if m is not reference]
     faster = [(ratio, m) for ratio, m in compared if ratio is not None and ratio.is_faster]
     if not faster:
-        return reference, "nothing inside the accuracy budget is faster"
+        return reference, "nothing inside the accuracy budget is faster" + _unknown(judge, reference)
     ratio, best = max(faster, key=lambda entry: entry[0].value)
     drop = judge.drop_points(best)
     lost = "accuracy was not measured" if drop is None else f"drop {drop:.2f} points of {judge.run.main_metric}"
@@ -81,11 +84,33 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
     return best, f"{ratio.value:.2f}x as fast as {reference.candidate.name} ({interval}), {lost}"
 
 
+def _unknown(judge: Judge, reference: Measurement) -> str:
+    """What might be, if its accuracy were known."""
+    faster = []
+    for measurement in judge.run.measurements:
+        refusal, ratio = judge.refusal(measurement), judge.ratio(measurement, reference)
+        if refusal is not None and refusal[0] == "accuracy unknown" and ratio is not None and ratio.is_faster:
+            faster.append((ratio.value, measurement.candidate.name))
+    if not faster:
+        return ""
+    value, name = max(faster)
+    return f"; {name} is {value:.2f}x as fast, but its accuracy is not known: give labelled rows"
+
+
 def _absent(run: Run) -> str:
     failed = next((m.candidate.name for m in run.measurements if m.candidate.is_float_onnx), None)
     if failed is not None:
         return f"the float ONNX export, {failed}, failed"
     return "no float ONNX export of the checkpoint is among the candidates: add its path, or make it with ftc export"
+
+
+def _without_root(run: Run, judge: Judge) -> str | None:
+    failed = next((m.candidate.name for m in run.measurements if m.candidate.is_root), None)
+    if failed is None:
+        return None
+    if judge.float_onnx is None:
+        return f"the checkpoint, {failed}, failed: no drop is known"
+    return f"the checkpoint, {failed}, failed: drops are taken to its float export, {judge.float_onnx.candidate.name}"
 
 
 def _place(standing: Standing) -> tuple[int, float, str]:

@@ -14,7 +14,7 @@ from bench.leaderboard import Leaderboard
 from bench.standing import Standing
 from bench.statistics import P90_FLOOR, Ratio
 from ftc.foreign.files import is_foreign
-from ftc.measurement import Conditions, Form
+from ftc.measurement import Form
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
@@ -44,6 +44,10 @@ def to_json(board: Leaderboard) -> str:
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
 
 
+_LIBRARIES = {"litert": "ai-edge-litert"}
+"""What brings a runtime, where that has another name."""
+
+
 def show(board: Leaderboard, artifacts: Path, console: Console | None = None) -> None:
     """Print the table, the winner, why the others lost, the conditions, and what to do next."""
     console = console or Console()
@@ -57,11 +61,13 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
     if board.float_onnx_absent is not None:
         remarks.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
+    if board.root_absent is not None:
+        remarks.append(board.root_absent)
     if any(standing.p50_ns is not None and standing.p90_ns is None for standing in board.standings):
         remarks.append(f"no p90: it needs at least {P90_FLOOR} samples; give more rows or a longer --time-budget")
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
-    for remark in _conditions(board.conditions):
+    for remark in _conditions(board):
         console.print(Text(remark, style="dim"), soft_wrap=True)
     if board.winner is not None and board.winner.format != "keras" and not is_foreign(Path(board.winner.path)):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
@@ -109,13 +115,16 @@ def _counted(number: float, what: str) -> str:
     return f"{number:.9g} {what}{'' if number == 1 else 's'}"
 
 
-def _conditions(conditions: Conditions) -> tuple[str, str]:
+def _conditions(board: Leaderboard) -> tuple[str, str]:
+    conditions = board.conditions
     machine, data = conditions.machine, conditions.data
     quota = f", quota of {_counted(machine.cpu_quota, 'core')}" if machine.cpu_quota is not None else ""
     load = f", {machine.busy_cores:.1f} cores busy with other work at the start"
     rows = f"{_counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
     form = f" ({_FORMS[conditions.form]})" if conditions.form is not None else ""
-    versions = [f"{name} {machine.versions[name]}" for name in ("torch", "onnxruntime") if name in machine.versions]
+    runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
+    libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
+    versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     return (
         f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "

@@ -8,9 +8,6 @@ import numpy as np
 
 from ftc.errors import InputError
 
-SMALLEST = 16
-"""Tokens of the first bucket where no data says better."""
-
 FITTED = 5
 """Buckets that are fitted to the data; one of twice its longest text and one of the model's longest follow."""
 
@@ -21,16 +18,6 @@ ROWS_AT_ONCE = {"amx_int8": 16, "avx512_vnni": 10}
 A product pays for whole tiles. With AVX512-VNNI a 6-layer BERT took 0.92 ms for 18 tokens and 1.23 for 22, 1.36 for
 30 and 1.67 for 31, and hardly more within a step. An AMX tile has 16 rows.
 """
-
-
-def powers_of_two(longest: int) -> tuple[int, ...]:
-    """16, 32, 64, ... below `longest`, then `longest`: for texts of lengths that nobody knows."""
-    powers = []
-    length = SMALLEST
-    while length < longest:
-        powers.append(length)
-        length *= 2
-    return (*powers, longest)
 
 
 def fitted(lengths: Sequence[int], longest: int, tile: int = 1) -> tuple[int, ...]:

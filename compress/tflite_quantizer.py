@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from ai_edge_quantizer import recipe as recipes
 from ai_edge_quantizer.calibrator import Calibrator
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
+from ai_edge_quantizer.utils import progress_utils
 from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
 from compress.step import Made
@@ -31,6 +33,22 @@ MODEL_FILE = "model.tflite"
 Recipe = list[dict[str, Any]]
 Ranges = Mapping[str, Any]
 """What calibration saw of each tensor, as the quantizer keeps it."""
+
+
+class _NoBar(progress_utils.ProgressBar):  # type: ignore[misc]
+    """Takes the place of the quantizer's own progress bars, which come whatever it is told."""
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, **(others | {"enable": False}))
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    theirs, progress_utils.ProgressBar = progress_utils.ProgressBar, _NoBar
+    try:
+        yield
+    finally:
+        progress_utils.ProgressBar = theirs
 
 
 def on(recipe: Recipe, *operations: str) -> Recipe:
@@ -73,7 +91,7 @@ def calibrated(
     rules.load_quantization_recipe(recipe)
     calibrator = Calibrator(str(source), num_threads=available_cores(), qsv_update_func=min_max_update)
     total = sum(len(parts) for parts in batches.values())
-    with progress("measuring ranges on the calibration data", total) as advance:
+    with progress("measuring ranges on the calibration data", total) as advance, _without_bars():
         for signature, parts in batches.items():
             for rows in parts:
                 calibrator.calibrate({signature: list(rows)}, rules)
@@ -90,7 +108,7 @@ def quantized(source: Artifact, draft: Path, recipe: Recipe, ranges: Ranges | No
     target = draft / MODEL_FILE
     quantizer = Quantizer(str(source.model_path))
     quantizer.load_quantization_recipe(recipe)
-    with progress("writing the quantized model"):
+    with progress("writing the quantized model"), _without_bars():
         try:
             result = quantizer.quantize(
                 dict(ranges) if ranges is not None else None, enable_progress_bar=False, enable_progress_report=False
@@ -98,6 +116,7 @@ def quantized(source: Artifact, draft: Path, recipe: Recipe, ranges: Ranges | No
         except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
             raise RunError(f"{source.model_path}: ai-edge-quantizer cannot quantize it: {error}") from error
         result.export_model(str(target))
+    target.chmod(0o644)  # it writes what can be executed
     inputs, outputs = _stored(target, source)
     return Made(
         run=source.manifest.run,

@@ -33,7 +33,7 @@ class MissingExtra(InputError):
     """
 
     def __init__(self, what: str, module: str, extra: str) -> None:
-        super().__init__(f"{what} needs the Python package {module!r}: pip install 'ftc[{extra}]'")
+        super().__init__(f"{what} needs the Python package {module!r}: {installing(extra)}")
         self.extra = extra
 
 
@@ -43,3 +43,8 @@ class RunError(FtcError):
 
 class ParityError(RunError):
     """A float export differs from its parent by more than the tolerance."""
+
+
+def installing(extra: str) -> str:
+    """The command that adds an extra, at the versions that were tested together, from the checkout of `ftc`."""
+    return f"pip install -c constraints.txt -e '.[{extra}]'"

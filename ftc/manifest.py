@@ -86,8 +86,8 @@ class TensorSpec:
     name: Word
     dtype: Word
     shape: tuple[Size | Word, ...]
-    scale: IsFinite[float] | None = None
-    zero_point: int | None = None
+    scale: Annotated[IsFinite[float], Interval(gt=0)] | None = None
+    zero_point: Annotated[int, Interval(ge=-(2**31), lt=2**31)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import logging
@@ -42,6 +43,16 @@ def quiet_libraries() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
+
+
+def quiet_exit() -> None:
+    """Drop what native libraries write to stderr when the process ends, after all that `ftc` has to say."""
+
+    def drop() -> None:
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+    atexit.register(drop)
 
 
 @contextmanager

@@ -48,8 +48,8 @@ def _remove_abandoned(parent: Path) -> None:
             if found.st_uid != os.getuid() or time.time() - found.st_mtime < _FRESH_S:
                 continue  # another user's, or not locked yet
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            continue  # another command has just removed it
+        except OSError:
+            continue  # another command has just removed it, or something else bears such a name
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
 
     :param name: the Bento's name; None takes the artifact's, in the letters that BentoML allows
     :raises InputError: if the name is not allowed, services cannot run the artifact's runtime, or that cannot open it
-    :raises RunError: if the built Bento does not start or answers differently; it is deleted again
+    :raises RunError: if the built Bento does not start or answers differently; it does not get into the store
     """
     if name is None:
         name = re.sub(r"[^a-z0-9._-]+", "-", artifact.manifest.name.lower()).strip("._-")[:63].rstrip("._-")
@@ -64,23 +65,18 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
     packages = requirements.pinned(direct)
     version = store.new_version(name)
     tag = f"{name}:{version}"
-    kept = False
-    try:
-        with tempfile.TemporaryDirectory(prefix="ftc-package-") as place:
-            bundle = stage(artifact, settings or Settings(), Path(place))
-            with progress(f"opening {artifact.path} as the service will"), quiet_libraries():
-                Model.open(bundle)
-            with progress(f"building {tag}"):
-                built = _build(Path(place), bundle, name, version, packages)
-            with progress(f"starting {tag} and replaying the golden examples"):
-                replayed = _check(tag, built["path"], bundle.artifact)
-        kept = True
-    finally:
-        if not kept:
-            store.delete(tag)
+    with tempfile.TemporaryDirectory(prefix="ftc-package-") as place, store.workplace(tag) as home:
+        bundle = stage(artifact, settings or Settings(), Path(place))
+        with progress(f"opening {artifact.path} as the service will"), quiet_libraries():
+            Model.open(bundle)
+        with progress(f"building {tag}"):
+            built = _build(Path(place), home, bundle, name, version, packages)
+        with progress(f"starting {tag} and replaying the golden examples"):
+            replayed = _check(tag, built["path"], bundle.artifact)
+        path = store.keep(Path(built["path"]), tag)
     return Packaged(
         tag=tag,
-        path=built["path"],
+        path=str(path),
         size_bytes=built["size_bytes"],
         artifact=artifact.manifest.id,
         runtime=artifact.manifest.run.runtime,
@@ -90,7 +86,7 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
     )
 
 
-def _build(context: Path, bundle: Bundle, name: str, version: str, packages: list[str]) -> dict[str, Any]:
+def _build(context: Path, home: Path, bundle: Bundle, name: str, version: str, packages: list[str]) -> dict[str, Any]:
     # BentoML writes its own requirement itself
     packages = [package for package in packages if not package.startswith("bentoml==")]
     request = {
@@ -102,6 +98,7 @@ def _build(context: Path, bundle: Bundle, name: str, version: str, packages: lis
     child = subprocess.run(
         [sys.executable, "-m", "serve.build"],
         cwd=context,
+        env=os.environ | {"BENTOML_HOME": str(home)},
         input=json.dumps(request),
         capture_output=True,
         text=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from ftc.artifact import draft
 from ftc.errors import InputError
 from serve.build import LABEL
 
@@ -45,10 +48,33 @@ def find(tag: str) -> str:
         ) from error
 
 
-def delete(tag: str) -> None:
-    """Remove a Bento, whole or half-made; nothing happens if there is none."""
-    import bentoml
-    from bentoml.exceptions import NotFound
+@contextmanager
+def workplace(tag: str) -> Iterator[Path]:
+    """A BentoML home for one build, beside the store, so that what is built there can be renamed into it.
 
-    with suppress(NotFound):
-        bentoml.bentos.delete(tag)
+    It is removed afterwards; one that a killed run has left, by the next one.
+    """
+    with draft(_home() / tag.replace(":", "-")) as place:
+        yield place
+
+
+def keep(built: Path, tag: str) -> Path:
+    """Give a Bento its place in the store, whole or not at all; by its name alone it is found from now on.
+
+    :param built: its directory in a `workplace`
+    """
+    name, _, version = tag.partition(":")
+    place = _home() / "bentos" / name / version
+    place.parent.mkdir(parents=True, exist_ok=True)
+    built.rename(place)
+    latest_file = place.with_name("latest")
+    written = latest_file.with_name(f".latest-{version}")
+    written.write_text(version, encoding="utf-8")
+    written.rename(latest_file)
+    return place
+
+
+def _home() -> Path:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return Path(BentoMLContainer.bentoml_home.get())

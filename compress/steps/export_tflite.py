@@ -20,7 +20,7 @@ from ftc.huggingface.model import load_model, with_operations_counted
 from ftc.machine import processor
 from ftc.manifest import Facts, RunInstructions, TensorSpec
 from ftc.preprocessing import ImagePreprocessing, TextPreprocessing
-from ftc.runtimes.buckets import LENGTHS
+from ftc.runtimes.buckets import LENGTHS, powers_of_two
 from ftc.runtimes.litert import SIGNATURE, signature_of
 from ftc.tasks.task import open_task
 
@@ -73,7 +73,7 @@ class ExportTflite:
         return _image(source, spec, draft)
 
     def _text(self, source: Artifact, spec: TextPreprocessing, draft: Path) -> Made:
-        lengths = self.lengths or buckets.powers_of_two(spec.max_length)
+        lengths = self.lengths or powers_of_two(spec.max_length)
         samples = {
             signature_of(length): {name: torch.ones(1, length, dtype=torch.int32) for name in spec.inputs}
             for length in lengths

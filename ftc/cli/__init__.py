@@ -23,6 +23,7 @@ from ftc.cli.serve import serve
 from ftc.console import plain, verbosity
 from ftc.errors import FtcError
 from ftc.extras import explain
+from ftc.quiet import quiet_exit
 from ftc.temporary import own_temporary_directory
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -82,6 +83,9 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     1: the run failed.
     """
     verbosity.quiet, verbosity.libraries = quiet, verbose
+    if not verbose:
+        os.environ.setdefault("TQDM_DISABLE", "1")  # read when it is imported, by whatever comes first
+        quiet_exit()
     # so that a terminated run cleans up after itself like an interrupted one
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     context.with_resource(own_temporary_directory())

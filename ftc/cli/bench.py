@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ftc.cli import options
-from ftc.console import caution
+from ftc.console import caution, say
 
 
 @click.command()
@@ -83,9 +83,14 @@ def bench(
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
     if dataset is not None and dataset.labels is None:
         caution(f"{data} shows no labels, so accuracy is not measured. Name their column with --label-column.")
-    # a ranking of files made elsewhere is none of the artifacts', whose winner `ftc package` takes
-    kept = None if all(candidate.manifest.is_foreign for candidate in candidates) else artifacts / FILE_NAME
-    board = run(candidates, data=dataset, options=wanted, results_path=output or kept)
+    # a ranking of models that lie elsewhere is not that of the artifacts, whose winner `ftc package` takes
+    made = [candidate for candidate in candidates if not candidate.manifest.is_root]
+    of_these = made and all(candidate.path.resolve().parent == artifacts.resolve() for candidate in made)
+    if not (of_these or output):
+        say(f"the results are not kept, since not all of this lies in {artifacts}: -o FILE keeps them.")
+    board = run(
+        candidates, data=dataset, options=wanted, results_path=output or (artifacts / FILE_NAME if of_these else None)
+    )
     if as_json:
         click.echo(to_json(board))
     else:

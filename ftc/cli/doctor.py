@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
+from ftc.errors import installing
 
 if TYPE_CHECKING:
     from ftc.machine import Processor
@@ -211,14 +212,10 @@ def _runtime(name: str, version: str | None) -> str:
     from ftc.runtimes import RUNTIMES
 
     entry = RUNTIMES.entries[name]
-    return f"{version}  {entry.summary}" if version else f"not installed: {_install(entry.extra)}"
+    return f"{version}  {entry.summary}" if version else f"not installed: {installing(entry.extra or '')}"
 
 
 def _extra(extra: Extra) -> str:
     if not extra.missing:
         return f"installed  {extra.adds}"
-    return f"not installed ({', '.join(extra.missing)}): {_install(extra.name)}  adds {extra.adds}"
-
-
-def _install(extra: str | None) -> str:
-    return f"pip install 'ftc[{extra}]'"
+    return f"not installed ({', '.join(extra.missing)}): {installing(extra.name)}  adds {extra.adds}"

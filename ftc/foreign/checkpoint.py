@@ -19,7 +19,7 @@ from ftc.foreign.ports import Contents, Port, answer, background, modality
 from ftc.foreign.texts import texts
 from ftc.manifest import IN_FILE, TOKENIZER, Ancestor, Facts, Manifest, Preprocessing, RunInstructions, TensorSpec
 from ftc.runtimes import RUNTIMES
-from ftc.runtimes.buckets import LENGTHS, MASK
+from ftc.runtimes.buckets import LENGTHS, MASK, powers_of_two
 from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks import TASKS
 from ftc.tasks.task import open_task
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert", "openvino": "openvino"}
 _READERS = {name: f"ftc.foreign.{name}_file" for name in _RUNTIMES}
 
-_SHORTEST_BUCKET = 16
+_SETTINGS = {"openvino": {"INFERENCE_PRECISION_HINT": "f32"}}
+"""OpenVINO would compute in bfloat16 unasked on processors that have it, and what it is compared with does not."""
 
 _OF_ONE = 5e-3
 """Half precision rounds a thousand probabilities by less than this in sum."""
@@ -117,17 +118,10 @@ def _wanted(path: Path, kind: str, contents: Contents, declared: Declared) -> _W
     if found.length is not None:
         lengths = (found.length,)
     elif kind == "openvino" and MASK in found.ports:
-        lengths = _doubling(longest)  # it compiles a graph for every length it meets
+        lengths = powers_of_two(longest)  # it compiles a graph for every length it meets
     settings = {LENGTHS: ",".join(map(str, lengths))} if lengths else {}
     settings[TOKENIZER] = str(found.tokenizer)
     return _Wanted(found.preprocessing, found.ports, settings, f"1 x {found.length or longest} tokens", found.tokenizer)
-
-
-def _doubling(longest: int) -> tuple[int, ...]:
-    lengths = [_SHORTEST_BUCKET]
-    while lengths[-1] < longest:
-        lengths.append(2 * lengths[-1])
-    return (*lengths[:-1], longest)
 
 
 def _manifest(
@@ -163,6 +157,7 @@ def _manifest(
             {
                 **{IN_FILE + name: port.name for name, port in wanted.ports.items()},
                 IN_FILE + "logits": chosen.name,
+                **_SETTINGS.get(kind, {}),
                 **wanted.settings,
             },
         ),

@@ -24,6 +24,20 @@ _DIGITS = 6
 """Of a length: no model takes a million tokens."""
 
 
+SMALLEST = 16
+"""Tokens of the first bucket where no data says better."""
+
+
+def powers_of_two(longest: int) -> tuple[int, ...]:
+    """16, 32, 64, ... below `longest`, then `longest`: for texts of lengths that nobody knows."""
+    powers = []
+    length = SMALLEST
+    while length < longest:
+        powers.append(length)
+        length *= 2
+    return (*powers, longest)
+
+
 @dataclass(frozen=True, slots=True)
 class Buckets:
     """:param lengths: in tokens, ascending; the last is the longest text that the model takes"""

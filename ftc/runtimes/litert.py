@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.environment import Environment, EnvironmentOptions
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.options import CpuOptions, Options
 
 from ftc.errors import InputError, RunError
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 SIGNATURE = "serving_default"
 """The signature of files that have one for all inputs."""
+
+_NO_DELEGATES = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 IN_MEMORY = ":memory"
 """Where XNNPACK keeps weights in the order of its kernels; this place is one that all signatures share.
@@ -52,11 +57,17 @@ class LiteRt:
     settings: ClassVar[frozenset[str]] = frozenset({LENGTHS})
 
     def __init__(self, model: CompiledModel, manifest: Manifest, buckets: Buckets | None, threads: int) -> None:
-        self._model, self._manifest = model, manifest
+        self._model, self._manifest = [model], manifest
         self._buckets = buckets
         self._threads = threads
         self._signatures: dict[str, _Signature] = {}
         self._lock = threading.Lock()
+        weakref.finalize(self, _let_go, self._model, self._signatures)
+        # the first numbers that are written anywhere start something once more, which tells of it
+        with quiet_libraries():
+            name = SIGNATURE if buckets is None else signature_of(buckets.lengths[0])
+            self._signatures[name] = _Signature(model, name, manifest)
+            self._signatures[name].warm_up()
 
     @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
@@ -67,6 +78,8 @@ class LiteRt:
         )
         try:
             with quiet_libraries():  # it tells of every accelerator that it looks for
+                # the other one takes a damaged file as it is, and ends the process
+                verified = Interpreter(model_path=str(path), experimental_op_resolver_type=_NO_DELEGATES)
                 environment = Environment.create(options=EnvironmentOptions())
                 model = CompiledModel.from_file(str(path), environment=environment, options=compilation)
                 there_are = model.get_signature_list()
@@ -83,6 +96,11 @@ class LiteRt:
                 raise InputError(f"{path} has other inputs than its manifest names. Make it again.")
             if manifest.output not in there_are[name]["outputs"]:
                 raise InputError(f"{path} has no output {manifest.output!r}, which its manifest names. Make it again.")
+            stored_as = [*verified.get_input_details(), *verified.get_output_details()] if buckets is None else []
+            scales = {details["index"]: details["quantization"] for details in stored_as}
+            described = model.get_input_tensor_details(name) | model.get_output_tensor_details(name)
+            for spec in (*manifest.inputs, *manifest.outputs):
+                _check(spec, described[spec.name], scales, path)
         return cls(model, manifest, buckets, threads)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -91,7 +109,7 @@ class LiteRt:
             for row in single_rows(inputs, self._buckets):
                 name = SIGNATURE if self._buckets is None else signature_of(next(iter(row.values())).shape[1])
                 if name not in self._signatures:
-                    self._signatures[name] = _Signature(self._model, name, self._manifest)
+                    self._signatures[name] = _Signature(self._model[0], name, self._manifest)
                 answers.append(self._signatures[name](row))
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
@@ -105,16 +123,27 @@ class LiteRt:
         }
 
 
+def _let_go(model: list[CompiledModel], signatures: dict[str, _Signature]) -> None:
+    with quiet_libraries():  # it tells of every accelerator that it lets go
+        signatures.clear()
+        model.clear()
+
+
 class _Signature:
     """One signature with the memory of its inputs and outputs."""
 
     def __init__(self, model: CompiledModel, name: str, manifest: Manifest) -> None:
         self._model, self._name = model, name
         takes, gives = model.get_input_tensor_details(name), model.get_output_tensor_details(name)
-        self._inputs = [(spec, _shape(spec, takes[spec.name])) for spec in manifest.inputs]
-        self._outputs = [(spec, _shape(spec, gives[spec.name])) for spec in manifest.outputs]
+        self._inputs = [(spec, tuple(takes[spec.name]["shape"])) for spec in manifest.inputs]
+        self._outputs = [(spec, tuple(gives[spec.name]["shape"])) for spec in manifest.outputs]
         self._taken = {spec.name: model.create_input_buffer_by_name(name, spec.name) for spec, _ in self._inputs}
         self._given = {spec.name: model.create_output_buffer_by_name(name, spec.name) for spec, _ in self._outputs}
+
+    def warm_up(self) -> None:
+        """Write zeros to every input."""
+        for spec, shape in self._inputs:
+            self._taken[spec.name].write(np.zeros(shape, spec.dtype))
 
     def __call__(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for spec, shape in self._inputs:
@@ -132,11 +161,20 @@ class _Signature:
         }
 
 
-def _shape(spec: TensorSpec, details: Mapping[str, Any]) -> tuple[int, ...]:
-    """The shape that the file has for a tensor, once it is sure that both speak of the same numbers."""
-    if details["dtype"] != spec.dtype:
+def _check(spec: TensorSpec, details: Mapping[str, Any], scales: Mapping[int, tuple[float, int]], path: Path) -> None:
+    """Hold what a manifest says of a tensor to what the file says.
+
+    :param scales: of the file's quantized inputs and outputs, by their numbers; texts have none
+    """
+    scale, zero_point = scales.get(details["index"], (0.0, 0))
+    in_file = (details["dtype"], scale or None, zero_point if scale else None)
+    in_manifest = (spec.dtype, spec.scale, spec.zero_point)
+    sizes = zip(spec.shape, details["shape"], strict=False)
+    fits = len(spec.shape) == len(details["shape"]) and all(
+        size == there for size, there in sizes if isinstance(size, int)
+    )
+    if in_file != in_manifest or not fits:
         raise InputError(
-            f"tensor {spec.name!r} is {details['dtype']} in the model file and {spec.dtype} in its manifest. "
-            "Make the artifact again."
+            f"{path}: its manifest describes {spec.name!r} as {spec.dtype} {spec.shape} with scale {spec.scale}, "
+            f"and the file has {details['dtype']} {tuple(details['shape'])} with scale {scale or None}. Make it again."
         )
-    return tuple(details["shape"])

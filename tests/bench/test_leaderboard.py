@@ -88,6 +88,7 @@ def test_unknown_accuracy_lets_only_lossless_candidates_win() -> None:
     made = run(*(measurement(*entry, accuracy=None) for entry in (("torch", 8000), ("onnx", 4000), ("int8", 2000))))
     board = rank(made)
     assert board.winner == candidate("onnx")
+    assert board.reason.endswith("int8 is 2.00x as fast, but its accuracy is not known: give labelled rows")
     assert board.standings[-1].verdict == "accuracy unknown"
     assert board.standings[-1].ratio_to_float_onnx is not None
 
@@ -99,6 +100,20 @@ def test_failures_come_last_with_their_reason_and_may_leave_no_winner() -> None:
     assert board.standings[1].reason == "failed: its process was killed by signal 9"
     assert board.float_onnx_absent == "the float ONNX export, onnx, failed"
     assert rank(run(measurement("int8", 2000))).winner is None
+
+
+def test_drops_say_what_they_are_taken_to_when_the_checkpoint_fails(tmp_path: Path) -> None:
+    broken = measurement("torch", None, None, failure="damaged")
+    board = rank(run(broken, measurement("onnx", 4000, 0.9), measurement("int8", 2000, 0.895)))
+    assert board.standings[0].drop_points == pytest.approx(0.5)
+    assert board.root_absent == "the checkpoint, torch, failed: drops are taken to its float export, onnx"
+    with (tmp_path / "out").open("w+") as file:
+        show(board, tmp_path, Console(file=file))
+        file.seek(0)
+        assert board.root_absent in file.read()
+    alone = rank(run(broken, measurement("int8", 2000, 0.895)))
+    assert alone.root_absent == "the checkpoint, torch, failed: no drop is known"
+    assert rank(run(measurement("torch", 8000), measurement("int8", 2000))).root_absent is None
 
 
 def test_the_table_shows_every_candidate_its_fate_and_the_next_command(tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_what_is_missing_is_listed_with_what_it_would_add(without: Mapping[str, 
     result = ftc(without, "doctor")
     assert result.returncode == 0, result.stderr
     lines = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
-    assert "not installed: pip install 'ftc[tflite]'" in lines["runtime litert"]
-    assert "not installed: pip install 'ftc[openvino]'" in lines["runtime openvino"]
+    assert "not installed: pip install -c constraints.txt -e '.[tflite]'" in lines["runtime litert"]
+    assert "not installed: pip install -c constraints.txt -e '.[openvino]'" in lines["runtime openvino"]
     assert "format tflite" in lines["extra tflite"]
     assert "quantize-openvino-static" in lines["extra openvino"]
     assert "not installed" not in lines["runtime onnxruntime"]
@@ -146,7 +146,7 @@ def test_exporting_without_the_extra_names_it(
     result = ftc(without, "export", text_checkpoint, "--to", wanted, "--artifacts", tmp_path / "a")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
-    assert f"pip install 'ftc[{wanted}]'" in result.stderr
+    assert f"pip install -c constraints.txt -e '.[{wanted}]'" in result.stderr
     assert not (tmp_path / "a").exists()
 
 
@@ -159,4 +159,4 @@ def test_measuring_a_file_without_its_runtime_names_the_extra(
     result = ftc(without, "bench", text_onnx.path, tmp_path / name, "--artifacts", tmp_path)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
-    assert f"pip install 'ftc[{extra}]'" in result.stderr
+    assert f"pip install -c constraints.txt -e '.[{extra}]'" in result.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ftc.artifact import find_artifacts, open_artifact
+from ftc.artifact import Artifact, find_artifacts, open_artifact
 
 
 def ftc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -180,3 +180,19 @@ def test_a_full_disk(text_checkpoint: Path, tmp_path: Path) -> None:
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_bench_of_what_lies_elsewhere_is_not_the_ranking_of_the_artifacts(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+) -> None:
+    here = tmp_path / "artifacts"
+    short = ("--time-budget", "0.3", "--threads", "1")
+    away = ftc("bench", text_onnx.path, text_int8.path, *short, cwd=tmp_path)
+    assert away.returncode == 0, away.stderr
+    assert "the results are not kept, since not all of this lies in artifacts: -o FILE keeps them" in away.stderr
+    assert not here.exists()
+    assert ftc("bench", text_onnx.path, *short, "-o", tmp_path / "kept.jsonl", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "kept.jsonl").is_file()
+    shutil.copytree(text_onnx.path, here / text_onnx.path.name)
+    assert ftc("bench", Path("artifacts") / text_onnx.path.name, *short, cwd=tmp_path).returncode == 0
+    assert (here / "bench.jsonl").is_file()

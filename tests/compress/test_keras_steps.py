@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def test_integer_inputs_and_outputs(keras_root: Artifact, image_data: Dataset, t
     ):
         assert spec.dtype == np.dtype(detail["dtype"]).name == "int8"
         assert (spec.scale, spec.zero_point) == pytest.approx(detail["quantization"])
+    # a manifest that says otherwise is not believed
+    (taken,) = made.manifest.inputs
+    assert taken.scale is not None
+    for wrong in (
+        {"scale": 2 * taken.scale},
+        {"scale": None, "zero_point": None},
+        {"zero_point": 3},
+        {"dtype": "uint8"},
+        {"shape": (1, 32, 32, 1)},
+    ):
+        tampered = replace(made.manifest, inputs=(replace(taken, **wrong),))
+        with pytest.raises(InputError, match="Make it again"):
+            open_session(Artifact(made.path, tampered))
     # the session takes and gives float32 all the same
     answer = open_session(made).run(open_task(made).encode(open_task(made).golden_examples()))["probabilities"]
     assert answer.dtype == np.float32

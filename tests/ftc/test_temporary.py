@@ -64,3 +64,14 @@ def test_a_process_that_is_ended(place: Path, number: signal.Signals, left: int)
     os.utime(place, None)
     with own_temporary_directory() as path:
         assert list(place.iterdir()) == [path]
+
+
+def test_what_only_bears_such_a_name_is_left_alone(place: Path) -> None:
+    file, link = place / "ftc-temporary-file", place / "ftc-temporary-link"
+    file.write_text("mine")
+    link.symlink_to(place)
+    for path in (file, link):
+        os.utime(path, (time.time() - 60,) * 2, follow_symlinks=False)
+    with own_temporary_directory():
+        pass
+    assert sorted(place.iterdir()) == [file, link]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +53,31 @@ def test_a_bento_is_built_started_and_replayed(bento: Packaged, text_int8: Artif
     assert bento.size_bytes > text_int8.manifest.facts.size_bytes
     assert bento.tag in _tags()
     assert store.find(f"{text_int8.manifest.name}:latest") == bento.tag
+
+
+def test_a_killed_run_leaves_no_bento_and_the_next_one_no_trace_of_it(
+    text_int8: Artifact, bentoml_home: Path, tmp_path: Path
+) -> None:
+    before = _tags()
+    command = [sys.executable, "-m", "ftc", "package", str(text_int8.path), "--name", "killed"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while b"replaying the golden examples" not in (tmp_path / "log").read_bytes():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert _tags() == before
+    left = [path for path in bentoml_home.iterdir() if path.name.startswith(".ftc-draft-killed")]
+    assert len(left) == 1
+    os.utime(left[0], (time.time() - 60,) * 2)
+    made = package(text_int8, name="killed")
+    assert _tags() == before | {made.tag}
+    assert store.find("killed") == made.tag
+    assert not left[0].exists()
+    bentoml.bentos.delete(made.tag)
 
 
 def test_its_requirements_are_pinned_and_hold_no_training_library(bento: Packaged) -> None:
@@ -177,4 +205,4 @@ def test_a_checkout_builds_the_same_service(text_onnx: Artifact, tmp_path: Path)
     assert json.loads((source / "src" / "model" / "ftc.json").read_text())["id"] == text_onnx.manifest.id
     assert "BENTOML_DO_NOT_TRACK=True" in (source / "env" / "docker" / "Dockerfile").read_text()
     assert not (source / "src" / "ftc" / "cli").exists()
-    store.delete(tag)
+    bentoml.bentos.delete(tag)
