@@ -162,8 +162,8 @@ def _reference(source: Artifact, result: Artifact, kept: Golden) -> np.ndarray:
 
 
 def _carry_tokenizer(source: Artifact, directory: Path) -> None:
-    if source.manifest.preprocessing.kind != "text":
-        return
+    if source.manifest.preprocessing.kind != "text" or (directory / TOKENIZER_FILE).exists():
+        return  # a step that changed it has written it
     if source.manifest.is_root:
         from ftc.huggingface.tokenizer import load_tokenizer
 

@@ -145,6 +145,7 @@ def prune(
     artifacts: Path,
     *,
     data: Dataset,
+    vocabulary: bool = False,
     given: Given | None = None,
     rows: int | None = None,
     output: Path | None = None,
@@ -152,17 +153,21 @@ def prune(
 ) -> Artifact:
     """Cut a checkpoint's network down; the result is a checkpoint again, to be exported and quantized like one.
 
-    :param data: rows that decide what goes; with labels they decide better, and some of them score the result
+    :param data: rows that decide what goes; if they have labels, some of them score the result instead
+    :param vocabulary: trim the vocabulary to the tokens of the data, instead of the encoder layers
     :param given: options of the step
-    :param rows: how many of them are taken, drawn with a fixed seed; None for 2,048 texts or 256 images
+    :param rows: how many of them are taken, drawn with a fixed seed; None for 2,048 texts or 256 images, and for
+        every row of a vocabulary's data
     :raises InputError: if the source is no checkpoint of an architecture that can be pruned
     """
     if source.manifest.format != "huggingface":
         raise InputError(
             f"{source.path} is {source.manifest.format}; Hugging Face checkpoints are pruned, before they are exported."
         )
-    sampled = data.sample(rows or _PRUNING_ROWS[source.manifest.preprocessing.kind], seed=0)
-    return _apply_all(("prune-encoder",), source, artifacts, given or {}, sampled, output, force)
+    step, most = "prune-encoder", _PRUNING_ROWS[source.manifest.preprocessing.kind]
+    if vocabulary:
+        step, most = "trim-vocabulary", len(data)
+    return _apply_all((step,), source, artifacts, given or {}, data.sample(rows or most, seed=0), output, force)
 
 
 def named(source: Artifact, step: Step, artifacts: Path) -> Path:

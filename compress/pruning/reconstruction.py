@@ -21,7 +21,7 @@ from compress.pruning.encoder import Kept, Layer, cut
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from compress.pruning.scores import Batch
+    from compress.pruning.scores import Inputs
 
 RIDGE = 1e-3
 """Weight of staying close to the projection as it was, in parts of the inputs' mean square."""
@@ -49,7 +49,7 @@ def rebuild(
     model: PreTrainedModel,
     layers: Sequence[Layer],
     kept: Sequence[Kept],
-    batches: Iterable[Batch],
+    batches: Iterable[Inputs],
     advance: Callable[[int], None],
 ) -> None:
     """Cut every layer of a network, in place, and solve for its output projections, first layer to last.
@@ -60,7 +60,7 @@ def rebuild(
     :param advance: is told of every layer that is done
     """
     with torch.no_grad():
-        between = [_before(model, layers[0], batch) for batch in batches]
+        between = [_before(model, layers[0], inputs) for inputs in batches]
         for layer, parts in zip(layers, kept, strict=True):
             dense = deepcopy(layer)
             cut(layer, parts)
@@ -111,7 +111,7 @@ class _LeastSquares:
         self._linear.bias.add_(change[-1])
 
 
-def _before(model: PreTrainedModel, first: Layer, batch: Batch) -> _Between:
+def _before(model: PreTrainedModel, first: Layer, inputs: Inputs) -> _Between:
     """What the first layer is called with."""
     caught: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -121,9 +121,9 @@ def _before(model: PreTrainedModel, first: Layer, batch: Batch) -> _Between:
 
     handle = first.module.register_forward_pre_hook(hook, with_kwargs=True)
     with handle, suppress(_Seen):
-        model(**batch.inputs)
+        model(**inputs)
     (hidden, *arguments), others = caught[0]
-    mask = batch.inputs.get("attention_mask")
+    mask = inputs.get("attention_mask")
     return _Between(hidden, hidden, None if mask is None else mask.bool(), (tuple(arguments), others))
 
 

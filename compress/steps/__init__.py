@@ -166,6 +166,13 @@ STEPS: Registry[StepEntry] = Registry(
             takes="huggingface",
             makes="huggingface",
         ),
+        "trim-vocabulary": StepEntry(
+            "compress.steps.trim_vocabulary:TrimVocabulary",
+            "a smaller vocabulary and embedding table, of the tokens that texts need",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
         "quantize-openvino-float16": StepEntry(
             "compress.steps.quantize_openvino_weights:QuantizeOpenvinoFloat16",
             "float16 weights, computing in float32",

@@ -12,14 +12,14 @@ import torch
 
 from compress.pruning.encoder import Layer, layers_of
 from compress.pruning.reconstruction import rebuild
-from compress.pruning.scores import Batch, scores
+from compress.pruning.scores import Inputs, scores
 from compress.pruning.selection import Cost, select
 from compress.step import Made
 from ftc.artifact import Artifact
 from ftc.console import progress
 from ftc.errors import InputError
 from ftc.huggingface.files import carry
-from ftc.huggingface.model import load_model, with_operations_counted
+from ftc.huggingface.model import WEIGHTS_FILE, load_model, with_operations_counted
 from ftc.manifest import Cut, PruningRecord, RunInstructions
 from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from ftc.data import Dataset
     from ftc.tasks.task import Task
-
-WEIGHTS_FILE = "model.safetensors"
 
 LEAST_ROWS = 32
 """Fewer rows say too little of a network's thousands of neurons."""
@@ -106,8 +104,8 @@ def _split(data: Dataset) -> tuple[Dataset | None, Dataset]:
     return checked, deciding
 
 
-def _prune(model: PreTrainedModel, layers: tuple[Layer, ...], keep: float, batches: list[Batch], path: Path) -> None:
-    rows = sum(batch.rows for batch in batches)
+def _prune(model: PreTrainedModel, layers: tuple[Layer, ...], keep: float, batches: list[Inputs], path: Path) -> None:
+    rows = sum(len(next(iter(inputs.values()))) for inputs in batches)
     with progress("scoring heads and neurons", rows) as advance:
         found = scores(model, layers, batches, advance)
     costs = [Cost(layer.head_parameters, layer.neuron_parameters) for layer in layers]
@@ -126,7 +124,7 @@ def _prune(model: PreTrainedModel, layers: tuple[Layer, ...], keep: float, batch
         rebuild(model, layers, kept, batches, advance)
 
 
-def _batches(source: Artifact, data: Dataset) -> Iterator[Batch]:
+def _batches(source: Artifact, data: Dataset) -> Iterator[Inputs]:
     """Rows of similar length together, so that little is padding."""
     task = open_task(source)
     lengths = [task.length(example) for example in data.examples]
@@ -135,8 +133,7 @@ def _batches(source: Artifact, data: Dataset) -> Iterator[Batch]:
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         encoded = task.encode([data.examples[row] for row in rows])
-        labels = None if data.labels is None else torch.from_numpy(data.labels[rows])
-        yield Batch({name: torch.from_numpy(values) for name, values in encoded.items()}, labels)
+        yield {name: torch.from_numpy(values) for name, values in encoded.items()}
 
 
 def _shapes(model: PreTrainedModel, layers: tuple[Layer, ...]) -> dict[str, tuple[int, ...]]:

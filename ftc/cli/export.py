@@ -45,11 +45,12 @@ def export(
     as_json: bool,
     **columns: str | None,
 ) -> None:
-    """Export a checkpoint, in float32.
+    """Export a checkpoint, in float.
 
     ONNX and OpenVINO files take any batch and length. A TFLite file takes one row, and a text is padded to the
     smallest of its lengths that holds it. The result is compared with the checkpoint on golden examples: several
-    batch sizes and lengths, padded rows. If a logit differs by more than 1e-4 + 1e-3 x |logit|, nothing is written.
+    batch sizes and lengths, padded rows. If a logit differs by more than 1e-4 + 1e-3 x |logit|, nothing is written;
+    with --precision bf16, which rounds more, the difference is told instead.
 
     \b
     ftc export ckpt/

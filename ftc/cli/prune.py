@@ -15,7 +15,10 @@ from ftc.cli import options
 @click.option(
     "--keep", type=click.FloatRange(0, 1, min_open=True), help="Part of the encoder layers that stays.  [default: 0.5]"
 )
-@click.option("--rows", type=click.IntRange(1), help="Rows taken.  [default: 2048 texts, 256 images]")
+@click.option("--vocabulary", is_flag=True, help="Trim the vocabulary instead, to the tokens that DATA needs.")
+@click.option(
+    "--rows", type=click.IntRange(1), help="Rows taken.  [default: 2048 texts, 256 images, all for --vocabulary]"
+)
 @options.column_options
 @options.artifacts_option
 @options.output_option
@@ -25,6 +28,7 @@ def prune(
     source: Path,
     data: str,
     keep: float | None,
+    vocabulary: bool,
     rows: int | None,
     artifacts: Path,
     output: Path | None,
@@ -32,16 +36,20 @@ def prune(
     as_json: bool,
     **columns: str | None,
 ) -> None:
-    """Cut attention heads and neurons out of a transformer encoder: smaller matrices, no training.
+    """Make a transformer smaller without training: fewer heads and neurons, or a smaller vocabulary.
 
     Heads and neurons of all layers compete for what stays, by how much the answers on DATA depend on them. What is
     left is solved for by least squares, so that it answers as the whole network did. Labels are not needed; with them
     the accuracy before and after is told, on rows that decided nothing. The result is a checkpoint: export it,
     quantize it, or load it with ftc.checkpoint.load.
 
+    With --vocabulary, the embedding table keeps the tokens of DATA, special ones, and single characters, so that other
+    words fall into pieces. Texts whose tokens all stay are answered as before; multilingual models shrink most.
+
     \b
     ftc prune ckpt/ --data train.csv
     ftc prune ckpt/ --data train.csv --keep 0.33
+    ftc prune ckpt/ --data train.csv --vocabulary
     ftc quantize artifacts/ckpt-keep-0.33
     """
     from compress.verbs import prune as run
@@ -53,6 +61,13 @@ def prune(
     artifact = open_any(source)
     dataset = options.load_data(data, artifact, need_labels=False, **columns)
     result = run(
-        artifact, artifacts, data=dataset, given=options.given(keep=keep), rows=rows, output=output, force=force
+        artifact,
+        artifacts,
+        data=dataset,
+        vocabulary=vocabulary,
+        given=options.given(keep=keep),
+        rows=rows,
+        output=output,
+        force=force,
     )
     made(result, as_json)

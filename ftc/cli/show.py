@@ -85,7 +85,8 @@ def pruning(record: PruningRecord) -> list[str]:
     for kind in dict.fromkeys(cut.kind for cut in record.removed):
         cuts = [cut for cut in record.removed if cut.kind == kind]
         of = " ".join(str(cut.after) for cut in cuts)
-        lines.append(f"{kind} left in each layer: {of} (of {', '.join(sorted({str(cut.before) for cut in cuts}))})")
+        where = " in each layer" if len(cuts) > 1 else ""
+        lines.append(f"{kind} left{where}: {of} (of {', '.join(sorted({str(cut.before) for cut in cuts}))})")
     if record.score_before is not None and record.score_after is not None:
         lines.append(
             f"{record.metric} {record.score_before:.4f} -> {record.score_after:.4f} on {record.rows} rows that decided "

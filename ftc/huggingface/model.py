@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MODEL_CLASS = "model_class"
 """Key of the manifest's run settings that names transformers' automatic class for the checkpoint's task."""
 
+WEIGHTS_FILE = "model.safetensors"
+"""What `save_pretrained` writes."""
+
 UNREADABLE = (
     ArithmeticError,
     AssertionError,

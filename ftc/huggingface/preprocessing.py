@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _UNLIMITED = 10**6
 """Tokenizers without a length limit carry a huge number instead of none."""
 
-_OFFSET_POSITIONS = (
+OFFSET_POSITIONS = (
     "roberta",
     "camembert",
     "xlm-roberta",
@@ -78,7 +78,7 @@ def _max_length(tokenizer: PreTrainedTokenizerFast, config: Mapping[str, Any]) -
     limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _UNLIMITED else []
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
-        offset = config.get("model_type") in _OFFSET_POSITIONS
+        offset = config.get("model_type") in OFFSET_POSITIONS
         limits.append(positions - (int(config.get("pad_token_id", 1)) + 1 if offset else 0))
     return min(limits, default=512)
 

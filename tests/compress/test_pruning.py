@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compress.pruning.encoder import Kept, layers_of
 from compress.pruning.reconstruction import rebuild
-from compress.pruning.scores import Batch, Scores, scores
+from compress.pruning.scores import Inputs, Scores, scores
 from compress.pruning.selection import Cost, select
 from compress.verbs import export, prune, quantize
 from ftc.artifact import Artifact, open_artifact
@@ -42,19 +42,18 @@ def pruned(text_checkpoint: Path, rows: Dataset, tmp_path_factory: pytest.TempPa
     return prune(open_any(text_checkpoint), tmp_path_factory.mktemp("pruned"), data=rows, given={"keep": 0.5})
 
 
-def batches(checkpoint: Path, rows: Dataset, *, labelled: bool = True) -> list[Batch]:
+def batches(checkpoint: Path, rows: Dataset) -> list[Inputs]:
     task = open_task(open_any(checkpoint))
     made = []
     for start in range(0, len(rows), 20):
         encoded = task.encode(rows.examples[start : start + 20])
-        labels = torch.from_numpy(rows.labels[start : start + 20]) if labelled and rows.labels is not None else None
-        made.append(Batch({name: torch.from_numpy(values) for name, values in encoded.items()}, labels))
+        made.append({name: torch.from_numpy(values) for name, values in encoded.items()})
     return made
 
 
 def answers(model: torch.nn.Module, checkpoint: Path, rows: Dataset) -> np.ndarray:
     with torch.no_grad():
-        return np.concatenate([model(**batch.inputs).logits.numpy() for batch in batches(checkpoint, rows)])
+        return np.concatenate([model(**inputs).logits.numpy() for inputs in batches(checkpoint, rows)])
 
 
 def silent(_: int) -> None:
@@ -97,12 +96,11 @@ def test_a_part_that_nothing_depends_on_scores_nothing(text_checkpoint: Path, ro
     with torch.no_grad():
         layers[0].mixed.weight[:, 8:16] = 0  # the second head
         layers[1].down.weight[:, 5] = 0
-    for labelled in (True, False):
-        found = scores(model, layers, batches(text_checkpoint, rows, labelled=labelled), silent)
-        assert found[0].heads[1] == 0
-        assert (found[0].heads[[0, 2, 3]] > 0).all()
-        assert found[1].neurons[5] == 0
-        assert np.count_nonzero(found[1].neurons) == 63
+    found = scores(model, layers, batches(text_checkpoint, rows), silent)
+    assert found[0].heads[1] == 0
+    assert (found[0].heads[[0, 2, 3]] > 0).all()
+    assert found[1].neurons[5] == 0
+    assert np.count_nonzero(found[1].neurons) == 63
 
 
 def test_what_is_said_twice_can_go_without_loss(text_checkpoint: Path, rows: Dataset) -> None:
@@ -211,8 +209,9 @@ def test_it_can_be_pruned_again(pruned: Artifact, rows: Dataset, tmp_path: Path)
 
 def test_the_network_trains_on(pruned: Artifact, rows: Dataset) -> None:
     network = load(pruned.path).requires_grad_(True)
-    batch = batches(pruned.path, rows)[0]
-    network(**batch.inputs, labels=batch.labels).loss.backward()
+    assert rows.labels is not None
+    inputs = batches(pruned.path, rows)[0]
+    network(**inputs, labels=torch.from_numpy(rows.labels[:20])).loss.backward()
     assert all(parameter.grad is not None for parameter in network.bert.encoder.parameters())
 
 

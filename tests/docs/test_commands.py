@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Pa
     path = tmp_path_factory.mktemp("reader")
     shutil.copytree(text_checkpoint, path / "ckpt")
     for name in ("train.csv", "test.csv"):
-        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(30))
+        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(60))
         (path / name).write_text("text,label\n" + rows)
     keras_model = save_keras_model(path / "model.keras")
     (path / "labels.txt").write_text("\n".join(IMAGE_LABELS) + "\n")
@@ -85,6 +85,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
     assert ran[5:] == [
         *("quantize", "quantize", "export", "doctor"),
+        *("prune", "quantize"),
         *("inspect", "quantize", "bench"),
         *("bench", "bench"),
     ]
