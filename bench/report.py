@@ -14,7 +14,7 @@ from bench.leaderboard import Leaderboard
 from bench.standing import Standing
 from bench.statistics import P90_FLOOR, Ratio
 from ftc.foreign.files import is_foreign
-from ftc.measurement import Form
+from ftc.measurement import Conditions, Form
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
@@ -115,6 +115,13 @@ def _counted(number: float, what: str) -> str:
     return f"{number:.9g} {what}{'' if number == 1 else 's'}"
 
 
+def _sizes(conditions: Conditions) -> str:
+    median, longest = conditions.lengths
+    if conditions.form == "image":
+        return f"{median} pixels" if median == longest else f"{median} (median) to {longest} pixels"
+    return f"length {median} (median) to {longest}"
+
+
 def _conditions(board: Leaderboard) -> tuple[str, str]:
     conditions = board.conditions
     machine, data = conditions.machine, conditions.data
@@ -129,7 +136,6 @@ def _conditions(board: Leaderboard) -> tuple[str, str]:
     return (
         f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
         f"{_counted(machine.cores, 'core')}{quota}{load}, {', '.join(versions)}",
-        f"{rows}{form}; {conditions.timed_examples} timed, length {conditions.lengths[0]} (median) to "
-        f"{conditions.lengths[1]}; throughput in batches of {conditions.batch_size}; ratios at batch 1 with "
-        f"95 % intervals; seed {conditions.seed}",
+        f"{rows}{form}; {conditions.timed_examples} timed, {_sizes(conditions)}; throughput in "
+        f"batches of {conditions.batch_size}; ratios at batch 1 with 95 % intervals; seed {conditions.seed}",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from measuring import FTC, checked
 from text_int8 import LENGTH, of_length
+from tokenizers import Tokenizer
 
 from compress.pruning.encoder import Kept, Layer, cut, layers_of
 from compress.pruning.scores import Scores
@@ -21,8 +22,10 @@ from ftc.artifact import Artifact, open_artifact
 from ftc.checkpoint import load, open_any
 from ftc.data import Dataset
 from ftc.data import load as load_data
+from ftc.huggingface.tokenizer import load_tokenizer
 from ftc.runtimes.session import open_session
 from ftc.runtimes.torch_eager import TorchEager
+from ftc.tasks.encoding import TOKENIZER_FILE
 from ftc.tasks.task import open_task
 
 
@@ -59,19 +62,21 @@ def vocabulary(root: Artifact, train: Path, rows: Dataset, artifacts: list[str |
     """Trim the vocabulary to the training rows, and compare the answers to the test rows."""
     print(checked([*FTC, "prune", root.path, "--data", train, "--vocabulary", *artifacts]).stdout)
     small = open_artifact(Path(artifacts[1]) / f"{root.manifest.name}-trimmed")
+    texts = [text for text in rows.examples if isinstance(text, str)]
     answers = []
     for artifact in (root, small):
         task, session = open_task(artifact), open_session(artifact)
-        encoded = [task.encode([example]) for example in rows.examples]
-        answers.append((encoded, np.concatenate([session.run(each)["logits"] for each in encoded])))
-    (before, wanted), (after, got) = answers
-    cut_alike = np.array([a["input_ids"].shape == b["input_ids"].shape for a, b in zip(before, after, strict=True)])
+        answers.append(np.concatenate([session.run(task.encode([text]))["logits"] for text in texts]))
+    wanted, got = answers
+    left = Tokenizer.from_file(str(small.file(TOKENIZER_FILE))).get_vocab()
+    whole = load_tokenizer(root.path).backend_tokenizer
+    kept = np.array([set(whole.encode(text).tokens) <= set(left) for text in texts])
     assert rows.labels is not None
     print(
         f"{small.manifest.facts.size_bytes / root.manifest.facts.size_bytes - 1:.1%} in size; "
-        f"{(~cut_alike).sum()} of {len(rows)} rows lost a token; of the others "
-        f"{(wanted[cut_alike].argmax(1) == got[cut_alike].argmax(1)).mean():.1%} have the same label, the largest "
-        f"difference of a logit is {np.abs(wanted - got)[cut_alike].max():.1g}; accuracy on all "
+        f"{(~kept).sum()} of {len(rows)} rows lost a token; of the others "
+        f"{(wanted[kept].argmax(1) == got[kept].argmax(1)).mean():.1%} have the same label, the largest "
+        f"difference of a logit is {np.abs(wanted - got)[kept].max():.1g}; accuracy on all "
         f"{(wanted.argmax(1) == rows.labels).mean():.4f} -> {(got.argmax(1) == rows.labels).mean():.4f}\n"
     )
 

@@ -30,7 +30,11 @@ def route(start: str, to: str, mode: Mode | None = None) -> tuple[str, ...]:
     if mode is None:
         listed = ", ".join(formats(start)) or "nothing"
         raise InputError(f"nothing makes {to} of {start}; it can be exported to {listed}.")
-    listed = ", ".join(f"--to {makes} --mode {offered}" for makes, offered in modes(start)) or "nothing"
+    there_are = modes(start)
+    same = [offered for makes, offered in there_are if makes == to]
+    if same:
+        raise InputError(f"there is no {mode} quantization to {to} of {start}; there is --mode {', '.join(same)}.")
+    listed = ", ".join(f"--to {makes} --mode {offered}" for makes, offered in there_are) or "nothing"
     raise InputError(f"there is no {mode} quantization to {to} of {start}; there is: {listed}.")
 
 

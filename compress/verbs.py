@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.apply import apply, check_target
 from compress.convolutional import is_convolutional
-from compress.route import formats, route
+from compress.route import formats, modes, route
 from compress.steps import STEPS, Mode
 from ftc.console import caution
 from ftc.errors import InputError, MissingExtra
@@ -105,7 +105,7 @@ def quantize(
     The export stays in `artifacts` as an artifact of its own: it is what the result is compared with.
 
     :param to: the format; None for the source's own, and ONNX for a checkpoint, TFLite for a Keras model
-    :param mode: None for static where convolutions do most of the work, else dynamic
+    :param mode: None for dynamic where the format has it and convolutions do not do most of the work, else static
     :param data: rows to calibrate on, for static quantization
     :param rows: how many of them are taken, drawn with a fixed seed
     :raises InputError: if the request contradicts itself or the model, or the source is quantized already
@@ -113,15 +113,16 @@ def quantize(
     for link in source.manifest.lineage:
         if link.step is not None and STEPS.entries[link.step.name].mode is not None:
             raise InputError(f"{source.path} is quantized already; quantize the float artifact it was made from.")
+    if to is None:
+        to = _DEFAULT_FORMATS.get(source.manifest.format, source.manifest.format)
     convolutional = is_convolutional(source)
-    mode = mode or ("static" if convolutional else "dynamic")
+    if mode is None:
+        mode = "dynamic" if (to, "dynamic") in modes(source.manifest.format) and not convolutional else "static"
     if mode == "dynamic" and convolutional:
         raise InputError(
             f"{source.path} is a convolutional model: its convolutions run slower in dynamic INT8 than in float. "
             "Use --mode static with --data DATA: a few hundred training or validation images."
         )
-    if to is None:
-        to = _DEFAULT_FORMATS.get(source.manifest.format, source.manifest.format)
     names = route(source.manifest.format, to, mode)
     with quiet_libraries():
         calibrated = STEPS.load(names[-1]).needs_data

@@ -17,7 +17,7 @@ from ftc.cli import options
 @click.option(
     "--mode",
     type=click.Choice(get_args(Mode)),
-    help="dynamic needs no data; static measures ranges on --data.  [default: static for CNNs, else dynamic]",
+    help="dynamic needs no data, static measures ranges on it.  [default: static for CNNs and OpenVINO, else dynamic]",
 )
 @click.option("--to", type=click.Choice(FORMATS), help="The format.  [default: onnx, or the artifact's own]")
 @click.option("--data", metavar="DATA", help="Rows to calibrate on: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")

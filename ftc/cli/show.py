@@ -143,7 +143,10 @@ def _preprocessing(manifest: Manifest) -> str:
     spec = manifest.preprocessing
     if spec.kind == "text":
         return f"tokenizer.json, at most {spec.max_length} tokens, padded on the {spec.padding_side}"
-    return f"{spec.height} x {spec.width} pixels, {spec.layout}, mean {spec.mean}, std {spec.std}"
+    scaled = "" if spec.scale is None else f", times {spec.scale:.4g}"
+    moved = f", plus {spec.offset:g}" if spec.offset else ""
+    normal = "" if spec.mean is None and spec.std is None else f", mean {spec.mean}, std {spec.std}"
+    return f"{spec.height} x {spec.width} pixels, {spec.layout}{scaled}{moved}{normal}"
 
 
 def _lineage(manifest: Manifest) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ftc.artifact import Artifact, content_id, sha256
+from ftc.artifact import Artifact, content_id, is_artifact, sha256
 from ftc.declared import Declared, unambiguous
 from ftc.errors import InputError
 from ftc.huggingface.files import PREPROCESSING
@@ -79,6 +79,9 @@ def read_config(path: Path) -> Mapping[str, Any]:
         )
     if not file.is_file():
         held = sorted(entry.name for entry in path.iterdir())[:8]
+        made = [name for name in held if is_artifact(path / name)]
+        if made:
+            raise InputError(f"{path} holds artifacts; name one of them, such as {path / made[0]}.")
         raise InputError(
             f"{path} has no config.json, so it is no Hugging Face checkpoint "
             f"(it holds: {', '.join(held) or 'nothing'}). "

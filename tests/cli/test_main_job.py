@@ -196,3 +196,27 @@ def test_a_bench_of_what_lies_elsewhere_is_not_the_ranking_of_the_artifacts(
     shutil.copytree(text_onnx.path, here / text_onnx.path.name)
     assert ftc("bench", Path("artifacts") / text_onnx.path.name, *short, cwd=tmp_path).returncode == 0
     assert (here / "bench.jsonl").is_file()
+
+
+def test_prune_tells_what_went_and_what_it_cost(text_checkpoint: Path, tmp_path: Path) -> None:
+    rows = "".join(f"the screen is bright {number}\t{number % 2}\n" for number in range(60))
+    (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + rows)
+    made = ftc("prune", text_checkpoint, "--data", "train.tsv", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    for part in ("tiny-bert-keep-0.5", "parameters ", "heads left in each layer: ", "(of 4)", "accuracy ", " 12 rows"):
+        assert part in made.stdout
+    assert "next: ftc quantize artifacts/tiny-bert-keep-0.5" in made.stdout
+    smaller = ftc("prune", text_checkpoint, "--data", "train.tsv", "--vocabulary", "--json", cwd=tmp_path)
+    assert json.loads(smaller.stdout)["pruning"]["removed"][0]["kind"] == "tokens"
+    shown = ftc("inspect", tmp_path / "artifacts" / "tiny-bert-trimmed")
+    assert "tokens left: " in shown.stdout
+    assert "ftc.checkpoint.load(" in shown.stdout
+    refused(ftc("prune", text_checkpoint, "--data", "train.tsv", "--keep", "1.5", cwd=tmp_path), "1.5")
+    refused(ftc("inspect", tmp_path / "artifacts"), "holds artifacts; name one of them")
+
+
+def test_a_format_without_dynamic_quantization_is_static_by_default(text_checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="OpenVINO's INT8 needs pip install -c constraints.txt -e '.[openvino]'")
+    refused(ftc("quantize", text_checkpoint, "--to", "openvino", cwd=tmp_path), "static INT8 measures ranges on data")
+    wrong = ftc("quantize", text_checkpoint, "--to", "openvino", "--mode", "dynamic", cwd=tmp_path)
+    refused(wrong, "there is no dynamic quantization to openvino", "there is --mode static, weight-only, float16")
