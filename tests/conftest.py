@@ -126,7 +126,9 @@ def save_image_checkpoint(path: Path, *, architecture: str = "ResNet", seed: int
 
 def save_keras_model(path: Path, *, last: str | None = "softmax", seed: int = 0) -> Path:
     """A randomly initialised small image classifier with a depthwise convolution, as the file's suffix says."""
-    pytest.importorskip("tensorflow", reason="Keras models need TensorFlow: pip install 'ftc[keras]'")
+    pytest.importorskip(
+        "tensorflow", reason="Keras models need TensorFlow: pip install -c constraints.txt -e '.[keras]'"
+    )
     from ftc.keras.model import import_tensorflow
     from ftc.quiet import quiet_libraries
 
@@ -200,13 +202,13 @@ def text_root(text_checkpoint: Path) -> Artifact:
 
 @pytest.fixture(scope="session")
 def text_tflite(text_root: Artifact, artifacts_dir: Path) -> Artifact:
-    pytest.importorskip("litert_torch", reason="TFLite exports need pip install 'ftc[tflite]'")
+    pytest.importorskip("litert_torch", reason="TFLite exports need pip install -c constraints.txt -e '.[tflite]'")
     return apply(STEPS.load("export-tflite")(), text_root, artifacts_dir / "tiny-bert-tflite")
 
 
 @pytest.fixture(scope="session")
 def text_openvino(text_checkpoint: Path, artifacts_dir: Path) -> Artifact:
-    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'ftc[openvino]'")
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install -c constraints.txt -e '.[openvino]'")
     return apply(STEPS.load("export-openvino")(), open_any(text_checkpoint), artifacts_dir / "tiny-bert-openvino")
 
 

@@ -62,7 +62,8 @@ def select(scores: Sequence[Scores], costs: Sequence[Cost], budget: float) -> tu
     group_won = np.cumsum([0.0, *(part.score for part in free_groups)])
     affordable = np.flatnonzero(spent <= left)
     filled = np.searchsorted(group_spent, left - spent[affordable], side="right") - 1
-    best = int(np.argmax(won[affordable] + group_won[filled]))
+    total = won[affordable] + group_won[filled]
+    best = int(np.flatnonzero(total == total.max())[-1])  # of equals, the one that keeps more heads
     chosen_heads = (*needed_heads, *free_heads[: affordable[best]])
     chosen_groups = (*needed_groups, *free_groups[: filled[best]])
     return tuple(

@@ -23,8 +23,10 @@ from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 from tests.conftest import IMAGE_LABELS, save_keras_model
 
-keras = pytest.importorskip("keras", reason="Keras models need Keras: pip install 'ftc[keras]'")
-litert = pytest.importorskip("ai_edge_litert.interpreter", reason="TFLite needs LiteRT: pip install 'ftc[keras]'")
+keras = pytest.importorskip("keras", reason="Keras models need Keras: pip install -c constraints.txt -e '.[keras]'")
+litert = pytest.importorskip(
+    "ai_edge_litert.interpreter", reason="TFLite needs LiteRT: pip install -c constraints.txt -e '.[keras]'"
+)
 
 DECLARED = Declared(labels=IMAGE_LABELS, processor="tf")
 

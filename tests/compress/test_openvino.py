@@ -22,8 +22,10 @@ from ftc.errors import InputError
 from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.task import open_task
 
-ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'ftc[openvino]'")
-pytest.importorskip("nncf", reason="NNCF is not installed: pip install 'ftc[openvino]'")
+ov = pytest.importorskip(
+    "openvino", reason="OpenVINO is not installed: pip install -c constraints.txt -e '.[openvino]'"
+)
+pytest.importorskip("nncf", reason="NNCF is not installed: pip install -c constraints.txt -e '.[openvino]'")
 
 
 def copied(artifact: Artifact, path: Path) -> Artifact:
@@ -263,5 +265,5 @@ def test_without_openvino_the_message_says_what_to_install(text_checkpoint: Path
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     assert finished.returncode == 2
-    assert "ftc[openvino]" in finished.stderr
+    assert "pip install -c constraints.txt -e '.[openvino]'" in finished.stderr
     assert "Traceback" not in finished.stderr

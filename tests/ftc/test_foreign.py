@@ -23,7 +23,7 @@ from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 from tests.conftest import IMAGE_LABELS, TEXT_LABELS, save_keras_model
 
-onnx = pytest.importorskip("onnx", reason="ONNX files need onnx: pip install 'ftc[onnx]'")
+onnx = pytest.importorskip("onnx", reason="ONNX files need onnx: pip install -c constraints.txt -e '.[onnx]'")
 
 IMAGES = Declared(labels=IMAGE_LABELS, processor="raw")
 SIZE = 8
@@ -258,7 +258,9 @@ def test_inputs_without_meaning_are_taken_in_order_or_refused(
 
 @pytest.mark.parametrize("quantized", [False, True])
 def test_tflite_files_with_their_own_quantization(quantized: bool, tmp_path: Path) -> None:
-    tf = pytest.importorskip("tensorflow", reason="making TFLite files needs TensorFlow: pip install 'ftc[keras]'")
+    tf = pytest.importorskip(
+        "tensorflow", reason="making TFLite files needs TensorFlow: pip install -c constraints.txt -e '.[keras]'"
+    )
     import keras
 
     path = save_keras_model(tmp_path / "m.keras")
@@ -286,7 +288,9 @@ def test_tflite_files_with_their_own_quantization(quantized: bool, tmp_path: Pat
 
 
 def test_openvino_files_without_names(squares: list[np.ndarray], tmp_path: Path) -> None:
-    ov = pytest.importorskip("openvino", reason="OpenVINO IR needs OpenVINO: pip install 'ftc[openvino]'")
+    ov = pytest.importorskip(
+        "openvino", reason="OpenVINO IR needs OpenVINO: pip install -c constraints.txt -e '.[openvino]'"
+    )
     model = ov.convert_model(image_file(tmp_path / "m.onnx"))
     for port in (*model.inputs, *model.outputs):
         port.tensor.set_names(set())

@@ -24,8 +24,10 @@ from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.task import open_task
 from tests.conftest import IMAGE_LABELS, save_keras_model
 
-tf = pytest.importorskip("tensorflow", reason="Keras models need TensorFlow: pip install 'ftc[keras]'")
-keras = pytest.importorskip("keras", reason="Keras models need Keras: pip install 'ftc[keras]'")
+tf = pytest.importorskip(
+    "tensorflow", reason="Keras models need TensorFlow: pip install -c constraints.txt -e '.[keras]'"
+)
+keras = pytest.importorskip("keras", reason="Keras models need Keras: pip install -c constraints.txt -e '.[keras]'")
 
 DECLARED = Declared(labels=IMAGE_LABELS, processor="tf")
 
