@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress import parity
-from compress.step import Step, options_of
+from compress.step import Step, options_of, result_id
 from compress.steps import STEPS
 from ftc import golden
-from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, open_artifact, seal
+from ftc.artifact import Artifact, check_replaceable, draft, is_artifact, open_artifact, seal
 from ftc.console import progress, say
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
@@ -69,9 +69,7 @@ def apply(
         raise InputError(
             f"{step.name} needs data to calibrate on: give --data FILE (train or dev rows, not test rows)."
         )
-    options = options_of(step)
-    step_id = f"{step.name}@{step.revision}"
-    new_id = content_id(source.manifest.id, step_id, options, data.fingerprint if data is not None else None)
+    new_id = result_id(step, source, data)
     check_target(target, source, step.name, replace_existing=replace_existing)
     if is_artifact(target) and not replace_existing:
         return _existing(target, new_id)
@@ -87,7 +85,7 @@ def apply(
             format=entry.makes,
             lineage=(
                 *source.manifest.lineage,
-                Ancestor(new_id, name, entry.makes, StepRecord(step.name, options)),
+                Ancestor(new_id, name, entry.makes, StepRecord(step.name, options_of(step))),
             ),
             preprocessing=made.preprocessing or source.manifest.preprocessing,
             run=made.run,
@@ -96,8 +94,9 @@ def apply(
             facts=made.facts,
             notes=(*source.manifest.notes, *made.notes),
             pruning=made.pruning or source.manifest.pruning,
+            training=made.training or source.manifest.training,
             data=DataRecord(data.source, data.fingerprint, len(data)) if data is not None else None,
-            versions=_versions(),
+            versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         _carry_tokenizer(source, directory)
@@ -173,6 +172,7 @@ def _carry_tokenizer(source: Artifact, directory: Path) -> None:
         shutil.copyfile(source.file(TOKENIZER_FILE), directory / TOKENIZER_FILE)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what is installed that has a part in what artifacts are."""
     installed = {distribution.name for distribution in metadata.distributions()}
     return {name: metadata.version(name) for name in _RECORDED if name in installed}

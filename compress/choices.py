@@ -49,3 +49,20 @@ class Preset(StrEnum):
 
     PERFORMANCE = "performance"
     MIXED = "mixed"
+
+
+class Decay(StrEnum):
+    """How the learning rate falls after its highest point, to nothing at the end."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+
+
+class TrainingPrecision(StrEnum):
+    """What products are computed in while training; weights and sums stay in float32.
+
+    BFLOAT16 is faster on processors with AMX or AVX512-BF16 and on GPUs.
+    """
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"

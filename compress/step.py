@@ -6,12 +6,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from ftc.manifest import Facts, Option, Preprocessing, PruningRecord, RunInstructions, TensorSpec
+from ftc.artifact import Artifact, content_id
+from ftc.manifest import Facts, Option, Preprocessing, PruningRecord, RunInstructions, TensorSpec, TrainingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ftc.artifact import Artifact
     from ftc.data import Dataset
 
 
@@ -21,6 +19,7 @@ class Made:
 
     :param preprocessing: how examples become its inputs; None if as for the parent
     :param pruning: what was taken out of the network, if this step did
+    :param training: how the network was trained, if this step did
     """
 
     run: RunInstructions
@@ -30,6 +29,7 @@ class Made:
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     pruning: PruningRecord | None = None
+    training: TrainingRecord | None = None
 
 
 class Step(Protocol):
@@ -65,6 +65,18 @@ class Suited(Protocol):
 
 
 def options_of(step: Step) -> dict[str, Option]:
-    """A step's options as JSON values."""
-    values: Mapping[str, Option] = {f.name: getattr(step, f.name) for f in fields(cast("type", step))}
-    return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}
+    """A step's options as JSON values; an artifact among them, such as a teacher, as its id."""
+    values = {f.name: getattr(step, f.name) for f in fields(cast("type", step))}
+    return {name: _recorded(value) for name, value in values.items()}
+
+
+def result_id(step: Step, source: Artifact, data: Dataset | None) -> str:
+    """The id of what a step makes of a source and data."""
+    method = f"{step.name}@{step.revision}"
+    return content_id(source.manifest.id, method, options_of(step), data.fingerprint if data is not None else None)
+
+
+def _recorded(value: Any) -> Option:
+    if isinstance(value, Artifact):
+        return value.manifest.id
+    return str(value) if isinstance(value, str) else value

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.apply import apply, check_target
+from compress.chain import Given, apply_all, check_understood, options_of_step
 from compress.convolutional import is_convolutional
 from compress.route import formats, modes, route
 from compress.steps import STEPS, Mode
+from ftc.checkpoint import open_any
 from ftc.console import caution
 from ftc.errors import InputError, MissingExtra
 from ftc.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from compress.step import Step
     from ftc.artifact import Artifact
     from ftc.data import Dataset
 
@@ -25,9 +23,6 @@ _DEFAULT_FORMATS = {"huggingface": "onnx", "keras": "tflite"}
 
 _PRUNING_ROWS = {"text": 2048, "image": 256}
 """An image is as much work as 200 tokens, and its activations take as much room."""
-
-Given = Mapping[str, Any]
-"""Options of steps by the names of their fields, those alone that the user gave."""
 
 
 def export(
@@ -50,7 +45,7 @@ def export(
     names = route(source.manifest.format, to)
     if not names:
         raise InputError(f"{source.path} is {to} already.")
-    return _apply_all(names, source, artifacts, given or {}, data, output, force)
+    return apply_all(names, source, artifacts, given or {}, data, output, force)
 
 
 def export_all(
@@ -69,12 +64,12 @@ def export_all(
     installed: dict[str, frozenset[str]] = {}
     for to in formats(source.manifest.format):
         try:
-            installed[to] = frozenset().union(*map(_options, route(source.manifest.format, to)))
+            installed[to] = frozenset().union(*map(options_of_step, route(source.manifest.format, to)))
         except MissingExtra as error:
             caution(f"not exported to {to}: {error}")
     if not installed:
         raise InputError(f"{source.path} is {source.manifest.format}, of which nothing installed makes another format.")
-    _check_understood(given, frozenset().union(*installed.values()), " and ".join(installed))
+    check_understood(given, frozenset().union(*installed.values()), " and ".join(installed))
     return [
         export(
             source,
@@ -126,7 +121,7 @@ def quantize(
     names = route(source.manifest.format, to, mode)
     with quiet_libraries():
         calibrated = STEPS.load(names[-1]).needs_data
-    if not calibrated and data is not None and not any("lengths" in _options(name) for name in names):
+    if not calibrated and data is not None and not any("lengths" in options_of_step(name) for name in names):
         raise InputError(f"{mode} quantization takes no calibration data; did you mean --mode static?")
     if calibrated and data is None:
         raise InputError(
@@ -138,7 +133,7 @@ def quantize(
         data = data.sample(rows, seed=0)
         for _ in data.examples:  # images are decoded when asked for: a broken one is found now, not after the export
             pass
-    return _apply_all(names, source, artifacts, given or {}, data, output, force)
+    return apply_all(names, source, artifacts, given or {}, data, output, force)
 
 
 def prune(
@@ -168,63 +163,52 @@ def prune(
     step, most = "prune-encoder", _PRUNING_ROWS[source.manifest.preprocessing.kind]
     if vocabulary:
         step, most = "trim-vocabulary", len(data)
-    return _apply_all((step,), source, artifacts, given or {}, data.sample(rows or most, seed=0), output, force)
+    return apply_all((step,), source, artifacts, given or {}, data.sample(rows or most, seed=0), output, force)
 
 
-def named(source: Artifact, step: Step, artifacts: Path) -> Path:
-    """The default place of a step's result: ``<artifacts>/<source>-<step>``."""
-    return artifacts / f"{source.manifest.name}-{step.suffix}"
-
-
-def _apply_all(
-    names: Sequence[str],
+def distill(
     source: Artifact,
     artifacts: Path,
-    given: Given,
-    data: Dataset | None,
-    output: Path | None,
-    force: bool,
+    *,
+    data: Dataset,
+    teacher: Artifact | None = None,
+    student: Artifact | None = None,
+    layers: int | None = None,
+    given: Given | None = None,
+    output: Path | None = None,
+    force: bool = False,
 ) -> Artifact:
-    options = [_options(name) for name in names]
-    _check_understood(given, frozenset().union(*options), " and ".join(names))
-    if output is not None:
-        check_target(output, source, names[-1], replace_existing=force)
-    for place, understood in enumerate(options):
-        step_class = STEPS.load(names[place])
-        mine = {name: value for name, value in given.items() if name in understood}
-        step = step_class.for_model(source, data, **mine) if hasattr(step_class, "for_model") else step_class(**mine)
-        last = place == len(names) - 1
-        source = apply(
-            step,
-            source,
-            (output if last else None) or named(source, step, artifacts),
-            data=data if step.needs_data else None,
-            replace_existing=force and last,
+    """Train a small network to answer as a large one does; the result is a checkpoint again.
+
+    :param source: the teacher, if a student or a number of layers is given; else the student
+    :param data: rows, labelled or not; a part of them judges
+    :param teacher: whom to learn from, if not the source; None for a student that was pruned means its root
+    :param student: what learns
+    :param layers: what learns is the source with only so many of its layers
+    :param given: options of the step
+    :raises InputError: if it is not clear who learns from whom, or they do not read and answer alike
+    """
+    if student is not None and layers is not None:
+        raise InputError("--student names what learns, --layers makes it of the checkpoint: choose one.")
+    if layers is not None:
+        rows = data.sample(_PRUNING_ROWS[source.manifest.preprocessing.kind], seed=0)
+        student = apply_all(("keep-layers",), source, artifacts, {"layers": layers}, rows, None, False)
+    if student is None:
+        student, source = source, teacher or _root_of(source)
+    return apply_all(
+        ("distill",), student, artifacts, {"teacher": teacher or source, **(given or {})}, data, output, force
+    )
+
+
+def _root_of(pruned: Artifact) -> Artifact:
+    if pruned.manifest.is_root:
+        raise InputError(
+            f"{pruned.path} would learn from itself. Name a larger --teacher, or what is to learn from it: "
+            "--layers N for fewer of its layers, or --student for a pruned checkpoint."
         )
-    return source
-
-
-def _check_understood(given: Given, understood: frozenset[str], by: str) -> None:
-    for name in given:
-        if name not in understood:
-            raise InputError(
-                f"--{name.replace('_', '-')} is no option of {by}, which this request needs. "
-                f"It belongs to {', '.join(_knowing(name)) or 'nothing that is installed'}."
-            )
-
-
-def _knowing(option: str) -> list[str]:
-    found = []
-    for name, entry in STEPS.entries.items():
-        try:
-            known = option in _options(name)
-        except MissingExtra:
-            continue
-        if known:
-            found.append(f"--to {entry.makes}" + (f" --mode {entry.mode}" if entry.mode else ""))
-    return list(dict.fromkeys(found))
-
-
-def _options(name: str) -> frozenset[str]:
-    with quiet_libraries():
-        return frozenset(field.name for field in fields(STEPS.load(name)))
+    root = open_any(Path(pruned.manifest.root_path))
+    if root.manifest.id != pruned.manifest.root_id:
+        raise InputError(
+            f"{root.path}, which {pruned.path} came from, has changed since. Name a teacher with --teacher."
+        )
+    return root

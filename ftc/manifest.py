@@ -204,6 +204,52 @@ class PruningRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What a training had reached when it was judged.
+
+    :param step: optimizer steps so far; 0 before the first
+    :param epoch: passes over the rows so far
+    :param loss: mean since the point before; None at the first
+    :param score: the task's main metric (0-1) on rows held out; None if none were
+    """
+
+    step: Count
+    epoch: Annotated[IsFinite[float], Interval(ge=0)]
+    loss: IsFinite[float] | None
+    score: Share | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """How a network was trained.
+
+    :param objective: what was made smaller, in words
+    :param teacher_id: the artifact that it learned from; None if from labels alone
+    :param metric: the task's main metric, that the scores (0-1) are of
+    :param score_after: of the weights that were kept, the best of the curve
+    :param rows: rows trained on
+    :param held_out: rows that the scores were taken on; none of them was trained on
+    :param kept_step: the step whose weights were kept
+    :param ended: what ended it, in words
+    :param test_score: of the weights that were kept, on rows that neither trained nor judged
+    """
+
+    objective: Word
+    teacher_id: Word | None
+    metric: Word | None
+    score_before: Share | None
+    score_after: Share | None
+    rows: Count
+    held_out: Count
+    kept_step: Count
+    seconds: Annotated[IsFinite[float], Interval(ge=0)]
+    ended: Word
+    curve: tuple[CurvePoint, ...]
+    test_score: Share | None = None
+    test_rows: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything `ftc` knows of an artifact besides its bytes."""
 
@@ -222,6 +268,7 @@ class Manifest:
     data: DataRecord | None = None
     parity: ParityRecord | None = None
     pruning: PruningRecord | None = None
+    training: TrainingRecord | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] | None = None
     created: str = ""

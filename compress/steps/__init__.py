@@ -159,6 +159,13 @@ STEPS: Registry[StepEntry] = Registry(
             makes="openvino",
             mode="weight-only",
         ),
+        "distill": StepEntry(
+            "compress.steps.distill:Distill",
+            "a checkpoint trained to answer as a larger one does",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
         "prune-encoder": StepEntry(
             "compress.steps.prune_encoder:PruneEncoder",
             "fewer attention heads and narrower feed-forward networks, chosen on data",

@@ -13,8 +13,10 @@ import click
 from ftc import __version__
 from ftc.cli.bench import bench
 from ftc.cli.demo import demo
+from ftc.cli.distill import distill
 from ftc.cli.doctor import doctor
 from ftc.cli.export import export
+from ftc.cli.finetune import finetune
 from ftc.cli.inspect import inspect
 from ftc.cli.package import package
 from ftc.cli.prune import prune
@@ -74,6 +76,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     ftc inspect  ckpt/                            what a checkpoint or an artifact is
     ftc quantize ckpt/                            INT8, with nothing else needed
     ftc prune    ckpt/ --data train.csv           a smaller network, without training
+    ftc distill  ckpt/ --data train.csv --layers 3  fewer layers, trained by the whole network
     ftc bench    --data test.tsv                  everything in ./artifacts, side by side
     ftc package                                   the winner, as a Bento
     ftc serve                                     the Bento, on this machine
@@ -91,5 +94,5 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.with_resource(own_temporary_directory())
 
 
-for command in (inspect, export, prune, quantize, bench, package, serve, demo, doctor):
+for command in (finetune, inspect, export, prune, distill, quantize, bench, package, serve, demo, doctor):
     main.add_command(command)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -123,13 +123,27 @@ def given(**values: Any) -> dict[str, Any]:
 
 def load_data(source: str, artifact: Artifact, *, need_labels: bool, **columns: str | None) -> Dataset:
     """Load the data that `--data` and the column options name, matched to an artifact's labels."""
-    from ftc.data import Columns, load
     from ftc.tasks import TASKS
+
+    modality = TASKS.load(artifact.manifest.task).modality
+    return load_rows(source, modality, artifact.manifest.labels, need_labels=need_labels, **columns)
+
+
+def load_rows(
+    source: str,
+    modality: Literal["text", "image"],
+    classes: Sequence[str] | None,
+    *,
+    need_labels: bool,
+    **columns: str | None,
+) -> Dataset:
+    """Load the data that the column options name, matched to classes, or with those that it names itself."""
+    from ftc.data import Columns, load
 
     return load(
         source,
-        modality=TASKS.load(artifact.manifest.task).modality,
-        classes=artifact.manifest.labels,
+        modality=modality,
+        classes=classes,
         columns=Columns(
             text=columns.get("text_column"),
             text_pair=columns.get("text_pair_column"),

@@ -14,7 +14,7 @@ from ftc.console import caution, plain, say
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
-    from ftc.manifest import Manifest, ParityRecord, PruningRecord, RunInstructions
+    from ftc.manifest import Manifest, ParityRecord, PruningRecord, RunInstructions, TrainingRecord
 
 
 def size(size_bytes: int) -> str:
@@ -47,6 +47,7 @@ def made(artifact: Artifact, as_json: bool) -> None:
             "size_bytes": manifest.facts.size_bytes,
             "parity": asdict(manifest.parity) if manifest.parity is not None else None,
             "pruning": asdict(manifest.pruning) if manifest.pruning is not None else None,
+            "training": asdict(manifest.training) if manifest.training is not None else None,
         }
         click.echo(json.dumps(summary))
         return
@@ -55,8 +56,9 @@ def made(artifact: Artifact, as_json: bool) -> None:
         click.echo(f"  {parity(manifest.parity)}")
         if manifest.parity.label_agreement < _DOUBTFUL:
             say("  golden rows are made up: ftc bench --data TEST_ROWS measures what is lost on yours")
-    if manifest.pruning is not None and manifest.format == "huggingface":
-        for line in pruning(manifest.pruning):
+    if manifest.format == "huggingface":
+        told = training(manifest.training) if manifest.training else []
+        for line in told or (pruning(manifest.pruning) if manifest.pruning else []):
             click.echo(f"  {line}")
         click.echo(f"  next: ftc quantize {artifact.path}")
         return
@@ -95,6 +97,20 @@ def pruning(record: PruningRecord) -> list[str]:
     return lines
 
 
+def training(record: TrainingRecord) -> list[str]:
+    """How a network was trained and what it brought, one line each."""
+    last = record.curve[-1]
+    lines = [
+        f"{record.objective}, {record.rows} rows, {last.step} steps ({last.epoch:.1f} epochs), ended by {record.ended}"
+    ]
+    if record.score_before is not None and record.score_after is not None:
+        lines.append(
+            f"{record.metric} {record.score_before:.4f} -> {record.score_after:.4f} on {record.held_out} rows held out "
+            f"(step {record.kept_step}, the best of {len(record.curve)} evaluations)"
+        )
+    return lines
+
+
 def description(artifact: Artifact) -> str:
     """Everything `ftc inspect` shows."""
     manifest = artifact.manifest
@@ -120,6 +136,7 @@ def description(artifact: Artifact) -> str:
         *([("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")] if manifest.data else []),
         *([("parity", parity(manifest.parity))] if manifest.parity else []),
         *(("pruned", line) for line in (pruning(manifest.pruning) if manifest.pruning else [])),
+        *(("trained", line) for line in (training(manifest.training) if manifest.training else [])),
         *(("note", note) for note in manifest.notes),
         *(("needs", need) for need in manifest.run.requirements),
         ("run with", _instructions(artifact)),

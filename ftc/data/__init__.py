@@ -38,7 +38,7 @@ def load(
     source: str,
     *,
     modality: Literal["text", "image"],
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     columns: Columns = USUAL_COLUMNS,
     pair: bool | None = None,
     need_labels: bool = False,
@@ -50,7 +50,7 @@ def load(
         directory per class, a folder that ``save_to_disk`` of `datasets` wrote, or ``hub:NAME[:SPLIT]`` where
         NAME is ``name``, ``owner/name`` or ``owner/name/config``
     :param modality: what the checkpoint reads
-    :param classes: the checkpoint's label names in the order of their ids
+    :param classes: the checkpoint's label names in the order of their ids; None to take those that the data has
     :param columns: the columns that the user named; the others are found by their usual names
     :param pair: True where the checkpoint reads text pairs, False where it reads single texts, None to read
         pairs where the columns of one are found
@@ -58,7 +58,7 @@ def load(
     :param split: the split of a dataset that has several
     :raises InputError: whatever stands in the way of reading every row as it was written
     """
-    request = Request(source, modality, tuple(classes), columns, pair, need_labels, split)
+    request = Request(source, modality, None if classes is None else tuple(classes), columns, pair, need_labels, split)
     if source.startswith(HUB_PREFIX):
         from ftc.data import assemble, hub
 

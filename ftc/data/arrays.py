@@ -84,7 +84,8 @@ def from_npz(path: Path, request: Request) -> Dataset:
     taken = Columns(label=label, image=image)
     found = f"label = {label!r}" if label is not None else "no labels"
     say(f"{source}: image = {image!r}, {found}; {len(pixels)} rows")
-    ids = None
+    ids: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
     if label is not None:
         own = next((name for name in CLASSES if name in names), None)
         column = labels.LabelColumn(
@@ -93,10 +94,10 @@ def from_npz(path: Path, request: Request) -> Dataset:
             place=by_row,
             own_names=tuple(map(str, _array(path, own, source).ravel().tolist())) if own is not None else (),
         )
-        ids = labels.match(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
     content = (str(pixels.shape).encode(), pixels.tobytes())
     examples = OnAccess(Pixels(pixels), range(len(pixels)))
-    return Dataset(examples, ids, source, fingerprint(taken, ids, content), taken)
+    return Dataset(examples, ids, source, fingerprint(taken, ids, content), taken, classes)
 
 
 def _named(wish: str | None, usual: Sequence[str], names: Sequence[str], request: Request) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ftc.console import caution, say
 from ftc.data import columns, labels
@@ -11,6 +12,10 @@ from ftc.data.dataset import Dataset, Example, Request
 from ftc.data.fingerprint import fingerprint
 from ftc.data.table import FileRoots, Table
 from ftc.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
@@ -23,7 +28,8 @@ def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
         raise InputError(f"{request.source}: no rows; a row of data is needed besides the columns' names")
     taken, remark = columns.choose(table.names, request)
     say(f"{request.source}: {remark}; {table.rows} rows")
-    ids = None
+    ids: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
     if taken.label is not None:
         column = labels.LabelColumn(
             where=f"{request.source}: column {taken.label!r}",
@@ -31,13 +37,13 @@ def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
             place=table.place,
             own_names=table.class_names.get(taken.label, ()),
         )
-        ids = labels.match(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
     if taken.image is not None:
         from ftc.data.images import from_cells
 
         cells = _cells(table, taken.image)
         images, files = from_cells(cells, roots, lambda row: f"{request.source}: {table.place(row)}", request.source)
-        return Dataset(images, ids, request.source, fingerprint(taken, ids, files), taken)
+        return Dataset(images, ids, request.source, fingerprint(taken, ids, files), taken, classes)
     names = [name for name in (taken.text, taken.text_pair) if name is not None]
     texts = [_texts(table, name, request.source) for name in names]
     content = chain.from_iterable(_encoded(table, column, request.source) for column in texts)
@@ -45,7 +51,7 @@ def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
     empty = [row for row, example in enumerate(examples) if not any(example)]
     if empty:
         caution(f"{request.source}: {len(empty)} texts are empty, the first in {table.place(empty[0])}")
-    return Dataset(examples, ids, request.source, fingerprint(taken, ids, content), taken)
+    return Dataset(examples, ids, request.source, fingerprint(taken, ids, content), taken, classes)
 
 
 def _cells(table: Table, name: str) -> Sequence[object]:

@@ -35,7 +35,7 @@ class Request:
 
     source: str
     modality: Literal["text", "image"]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     columns: Columns
     pair: bool | None
     need_labels: bool
@@ -77,6 +77,7 @@ class Dataset:
     :param fingerprint: SHA-256 (hex) of the columns taken, the labels, and the texts, pixels or image files'
         bytes: the same wherever the data lies; a head or a sample appends how it was drawn
     :param columns: the columns that were taken
+    :param classes: names of the classes, in the order of their ids; empty without labels
     """
 
     examples: Sequence[Example] = field(repr=False)
@@ -84,6 +85,7 @@ class Dataset:
     source: str
     fingerprint: str
     columns: Columns
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -93,7 +95,7 @@ class Dataset:
 
         :raises InputError: if `rows` is not positive
         """
-        return self._part(range(_at_least_one(rows)), f"head={rows}")
+        return self.part(range(_at_least_one(rows)), f"head={rows}")
 
     def sample(self, rows: int, seed: int) -> Dataset:
         """`rows` rows drawn without replacement, in the order of the source, or this very dataset as above.
@@ -101,7 +103,7 @@ class Dataset:
         :raises InputError: if `rows` is not positive
         """
         drawn = random.Random(seed).sample(range(len(self)), min(_at_least_one(rows), len(self)))
-        return self._part(sorted(drawn), f"sample={rows},seed={seed}")
+        return self.part(sorted(drawn), f"sample={rows},seed={seed}")
 
     def split(self, rows: int, seed: int) -> tuple[Dataset, Dataset | None]:
         """`rows` rows drawn as by `sample`, and those that were not drawn, None if all were.
@@ -113,9 +115,13 @@ class Dataset:
             return self, None
         taken = set(random.Random(seed).sample(range(len(self)), rows))
         others = [row for row in range(len(self)) if row not in taken]
-        return drawn, self._part(others, f"not sample={rows},seed={seed}")
+        return drawn, self.part(others, f"not sample={rows},seed={seed}")
 
-    def _part(self, rows: Sequence[int], drawn: str) -> Dataset:
+    def part(self, rows: Sequence[int], drawn: str) -> Dataset:
+        """Some of the rows, or this very dataset if these are all.
+
+        :param drawn: how they were chosen, for the fingerprint
+        """
         if len(rows) >= len(self):
             return self
         examples: Sequence[Example]

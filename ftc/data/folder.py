@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftc.console import caution, say
 from ftc.data import labels
@@ -12,6 +13,10 @@ from ftc.data.fingerprint import fingerprint
 from ftc.data.images import from_cells
 from ftc.data.table import FileRoots
 from ftc.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -40,17 +45,18 @@ def from_folder(folder: Path, request: Request) -> Dataset:
     others = [name for name in files if not name.lower().endswith(SUFFIXES)]
     if others:
         caution(f"{request.source}: {len(others)} files are no images and were left out, such as {others[0]}")
-    classes = [name.split("/")[0] if "/" in name else None for name in images]
-    ids = None
-    if any(classes):
-        say(f"{request.source}: {len(set(classes) - {None})} class directories; {len(images)} images")
+    directories = [name.split("/")[0] if "/" in name else None for name in images]
+    ids: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    if any(directories):
+        say(f"{request.source}: {len(set(directories) - {None})} class directories; {len(images)} images")
         column = labels.LabelColumn(
             where=f"{request.source}: class directories",
-            values=classes,
+            values=directories,
             place=images.__getitem__,
             advice=f"name the directories after the checkpoint's classes{hint}",
         )
-        ids = labels.match(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
     elif request.need_labels:
         raise InputError(
             f"{request.source}: the images lie in no class directories, but labels are needed; "
@@ -60,7 +66,7 @@ def from_folder(folder: Path, request: Request) -> Dataset:
         say(f"{request.source}: no class directories, read without labels; {len(images)} images")
     roots = FileRoots((folder,))
     examples, content = from_cells(images, roots, lambda _: request.source, request.source)
-    return Dataset(examples, ids, request.source, fingerprint(Columns(), ids, content), Columns())
+    return Dataset(examples, ids, request.source, fingerprint(Columns(), ids, content), Columns(), classes)
 
 
 def _files(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftc.console import caution, say
-from ftc.data.classes import by_name, by_number, folded, names_of, number_of, some, unmatched
+from ftc.data.classes import by_name, by_number, folded, names_of, number_of, some, text_of, unmatched
 from ftc.errors import InputError
 
 UNLABELLED = -1  # what public test sets hold in place of a label
@@ -31,6 +31,44 @@ class LabelColumn:
     place: Callable[[int], str]
     own_names: tuple[str, ...] = ()
     advice: str = "choose another column with --label-column, or correct the labels"
+
+
+def resolve(
+    column: LabelColumn, classes: Sequence[str] | None, *, need: bool
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """The class id of every row as `match` finds it, and the classes: those given, or those that the labels name.
+
+    Classes that are taken from the labels are in the order of their numbers or, if they have names, of the alphabet.
+
+    :raises InputError: as `match` does, or if the labels name no classes
+    """
+    if classes is None:
+        classes = _named_by(column)
+    ids = match(column, classes, need=need)
+    return ids, tuple(classes) if ids is not None else ()
+
+
+def _named_by(column: LabelColumn) -> tuple[str, ...]:
+    distinct = [value for value in dict.fromkeys(map(_hashable, column.values)) if not _is_missing(value)]
+    if column.own_names and by_number(distinct, column.own_names) is not None:
+        return column.own_names
+    if len(distinct) < 2:
+        raise InputError(f"{column.where} holds {some(distinct) or 'nothing'}; a classifier needs at least two classes")
+    if any(isinstance(value, float) and number_of(value) is None for value in distinct):
+        raise InputError(f"{column.where} holds measurements ({some(distinct)}), not classes; classes can be learned")
+    if 2 * len(distinct) > len(column.values):
+        raise InputError(
+            f"{column.where} holds {len(distinct)} different values in {len(column.values)} rows: these are no "
+            "classes. Choose another column with --label-column"
+        )
+    numbers = [number for number in map(number_of, distinct) if number is not None]
+    if len(numbers) == len(distinct):
+        return tuple(map(str, sorted(numbers)))
+    return tuple(sorted({text_of(value) for value in distinct}))
+
+
+def _hashable(value: object) -> object:
+    return value if value.__hash__ is not None else str(value)
 
 
 def match(column: LabelColumn, classes: Sequence[str], *, need: bool) -> NDArray[np.int64] | None:

@@ -93,10 +93,11 @@ def _class(artifact: Artifact) -> Any:
     from ftc.huggingface.shapes import resized
 
     # an automatic class builds what it finds here, and cannot be told to build it smaller
-    return resized(_get_model_class(_config(artifact), automatic._model_mapping), pruning.shapes)
+    return resized(_get_model_class(config_of(artifact), automatic._model_mapping), pruning.shapes)
 
 
-def _config(artifact: Artifact) -> Any:
+def config_of(artifact: Artifact) -> Any:
+    """The configuration of a checkpoint, as transformers reads it."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(artifact.path, trust_remote_code=False, local_files_only=True)
@@ -133,7 +134,7 @@ def with_operations_counted(artifact: Artifact) -> Facts:
     with torch.device("meta"):
         network = _class(artifact)
         make = network.from_config if artifact.manifest.pruning is None else network._from_config
-        model = make(_config(artifact), attn_implementation="eager").eval()
+        model = make(config_of(artifact), attn_implementation="eager").eval()
         if spec.kind == "text":
             # no mask: checking whether it is all ones would need its values
             inputs = {"input_ids": torch.ones(1, reference_length(spec.max_length), dtype=torch.long)}

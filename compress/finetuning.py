@@ -1,0 +1,195 @@
+"""Fine-tuning: a pretrained network with a fresh head, trained on labels, becomes a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from compress.apply import versions
+from compress.training import kept
+from compress.training.defaults import usual_precision, usual_rate
+from compress.training.engine import fit
+from compress.training.lora import adapted, merged
+from compress.training.objectives import Labels
+from compress.training.parameters import choose
+from compress.training.rows import Rows
+from compress.training.schedule import Schedule
+from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, open_artifact, seal
+from ftc.checkpoint import open_any
+from ftc.console import caution, say
+from ftc.data.splits import deduplicated, stratified
+from ftc.errors import InputError
+from ftc.huggingface.base import Base, open_base, with_fresh_head
+from ftc.huggingface.files import carry
+from ftc.manifest import Ancestor, DataRecord, TrainingRecord
+from ftc.quiet import quiet_libraries
+from ftc.tasks.task import open_task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ftc.data import Dataset
+
+LEAST_ROWS = 20
+_METHOD = "finetune@1"
+_TEST_SHARE = 0.1
+_VALIDATION_SHARE = 0.2
+_VALIDATION_SHARE_BESIDE_TEST = 0.1
+
+_USUAL_STEPS = 2000
+_USUAL_EPOCHS = (3.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finetuning(Schedule):
+    """:param lora: rank of the low-rank updates that are trained in place of the weights; None trains the weights"""
+
+    lora: int | None = None
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        if self.lora is not None and self.lora < 1:
+            raise InputError(f"--lora {self.lora}: give the rank of the updates, such as 16.")
+        if self.lora is not None and (self.train_layers is not None or self.gradual):
+            raise InputError("--lora trains its own weights: leave out --train-layers and --gradual.")
+
+    @classmethod
+    def for_base(cls, base: Base, rows: int, **given: Any) -> Self:
+        """Passes enough for 2,000 steps, between 3 and 10; low-rank updates learn ten times as fast as weights."""
+        usual: dict[str, Any] = {"precision": usual_precision(), "learning_rate": usual_rate(base.config)}
+        if given.get("lora") is not None:
+            usual["learning_rate"] *= 10
+        if "epochs" not in given and "time_budget_s" not in given:
+            per_epoch = rows / (given.get("batch_size", cls().batch_size) * given.get("accumulation", 1))
+            least, most = _USUAL_EPOCHS
+            usual["epochs"] = float(min(most, max(least, round(_USUAL_STEPS / per_epoch))))
+        return cls(**{**usual, **given})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Rows that train, that say which weights are best, and that say how good these are."""
+
+    training: Dataset
+    validation: Dataset
+    test: Dataset | None
+
+
+def finetune(
+    base_path: Path,
+    output: Path,
+    *,
+    data: Dataset,
+    validation: Dataset | None = None,
+    test: Dataset | None = None,
+    given: dict[str, Any] | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Train a pretrained text encoder or image model to tell the classes of the data.
+
+    :param base_path: a Hugging Face directory, with a head of its own or without one
+    :param output: where the checkpoint goes
+    :param data: labelled rows; 7 : 2 : 1 of each class train, validate and test, as far as no rows are given for that
+    :param given: options of `Finetuning` that the user gave
+    :raises InputError: if the base cannot be used, or the rows are too few or not labelled
+    """
+    with quiet_libraries():
+        base = open_base(base_path)
+    parts = _parts(data, validation, test, (given or {}).pop("held_out", None), (given or {}).get("seed", 0))
+    options = Finetuning.for_base(base, len(parts.training), **(given or {}))
+    new_id = content_id(base.id, _METHOD, _recorded(options), _fingerprint(parts))
+    check_replaceable(output)
+    if is_artifact(output) and not force:
+        existing = open_artifact(output)
+        if existing.manifest.id != new_id:
+            raise InputError(f"{output} exists already with other content. Choose another name with -o, or --force.")
+        say(f"{output} is already there with just this content (id {new_id}); taken as it is.")
+        return existing
+    with draft(output) as directory, quiet_libraries():
+        model = with_fresh_head(base, data.classes, options.seed)
+        _save(model, base_path, directory)
+        # whatever keeps the result from being opened as a checkpoint is found before the training
+        task = open_task(open_any(directory))
+        place = output.absolute().parent / f".ftc-training-{new_id}"
+        with kept.claimed(place):
+            if options.lora is None:
+                choose(model, options)
+            else:
+                model = adapted(model, options.lora)
+            rows, judged = (Rows(part, task, part.labels) for part in (parts.training, parts.validation))
+            tested = None if parts.test is None else Rows(parts.test, task, parts.test.labels)
+            trained = fit(model, Labels(), rows, judged, options, place, tested)
+            if options.lora is not None:
+                model = merged(model)
+            record = trained.record("labels", task.main_metric, rows, judged, tested)
+            _save(model, base_path, directory)
+            made = _sealed(directory, output, new_id, record, parts.training, force)
+            kept.forget(place)
+        return made
+
+
+def _sealed(
+    directory: Path, output: Path, new_id: str, record: TrainingRecord, training: Dataset, force: bool
+) -> Artifact:
+    manifest = open_any(directory).manifest
+    return seal(
+        directory,
+        output,
+        replace(
+            manifest,
+            id=new_id,
+            name=output.name,
+            lineage=(Ancestor(new_id, output.name, manifest.format, None),),
+            root_path=str(output.resolve()),
+            training=record,
+            data=DataRecord(training.source, training.fingerprint, len(training)),
+            versions=versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        replace_existing=force,
+    )
+
+
+def _save(model: PreTrainedModel, base: Path, directory: Path) -> None:
+    model.save_pretrained(directory)
+    carry(base, directory)
+
+
+def _parts(
+    data: Dataset, validation: Dataset | None, test: Dataset | None, validation_share: float | None, seed: int
+) -> Parts:
+    """:raises InputError: if the rows are too few for their classes"""
+    if len(data) < LEAST_ROWS:
+        raise InputError(
+            f"{data.source} has {len(data)} rows; fine-tuning takes at least {LEAST_ROWS}, better hundreds."
+        )
+    given = [part for part in (validation, test) if part is not None]
+    found = deduplicated(data, given)
+    if found.leaking:
+        caution(f"{found.leaking} rows of {data.source} are among the rows that are to judge; they were left out")
+    if found.repeated:
+        say(f"{found.repeated} rows of {data.source} repeat an earlier one; they were left out")
+    if found.contradictory:
+        caution(
+            f"{found.contradictory} examples of {data.source} occur with different labels; the first of each counts"
+        )
+    training = found.data
+    if test is None and validation is None:
+        training, test = stratified(training, _TEST_SHARE, seed)
+    if validation is None:
+        share = validation_share
+        if share is None:
+            share = _VALIDATION_SHARE_BESIDE_TEST if given else _VALIDATION_SHARE / (1 - _TEST_SHARE)
+        training, validation = stratified(training, share, seed)
+    return Parts(training, validation, test)
+
+
+def _fingerprint(parts: Parts) -> str:
+    present = [part for part in (parts.training, parts.validation, parts.test) if part is not None]
+    return " ".join(part.fingerprint for part in present)
+
+
+def _recorded(options: Finetuning) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, str) else value for name, value in asdict(options).items()}

@@ -1,0 +1,162 @@
+"""Distillation: a small network learns to answer as a large one does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from compress.convolutional import is_convolutional
+from compress.step import Made, result_id
+from compress.training import kept
+from compress.training.defaults import usual_precision, usual_rate
+from compress.training.engine import fit
+from compress.training.objectives import Distance, Distillation
+from compress.training.parameters import choose
+from compress.training.rows import Rows, held_out
+from compress.training.schedule import Schedule
+from ftc.artifact import Artifact
+from ftc.console import progress
+from ftc.errors import InputError
+from ftc.huggingface.files import carry
+from ftc.huggingface.model import WEIGHTS_FILE, config_of, load_model
+from ftc.manifest import RunInstructions
+from ftc.runtimes.session import open_session
+from ftc.tasks.task import open_task
+
+if TYPE_CHECKING:
+    from ftc.data import Dataset
+    from ftc.tasks.task import Task
+
+LEAST_ROWS = 32
+_ALIKE_ROWS = 32
+"""Rows on which teacher and student must read the same tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distill(Schedule):
+    """The student learns the teacher's answers, the states between its layers, and labels if there are any.
+
+    :param teacher: a checkpoint for the same task and labels, that reads the same tokens or pixels
+    :param temperature: both divide their logits by it
+    :param alpha: weight (0-1) of the teacher's answers; the rest is for the labels
+    :param hidden_weight: weight of the states between the layers; these must be equally wide in both
+    :param relation_weight: weight of the relations among queries, keys and values of the last layer
+    """
+
+    teacher: Artifact
+    temperature: float = 2.0
+    alpha: float = 0.9
+    hidden_weight: float = 1.0
+    relation_weight: float = 0.0
+
+    name: ClassVar[str] = "distill"
+    needs_data: ClassVar[bool] = True
+    lossy: ClassVar[bool] = True
+    revision: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        if not self.temperature > 0:
+            raise InputError(f"--temperature {self.temperature:g}: give a number above 0.")
+        if not 0 <= self.alpha <= 1:
+            raise InputError(f"--alpha {self.alpha:g}: give the weight of the teacher's answers, from 0 to 1.")
+        for name in ("hidden_weight", "relation_weight"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give a number from 0.")
+
+    @classmethod
+    def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Self:
+        """States are compared by default where both networks are transformers of one width.
+
+        The learning rate and the precision are chosen for the student and for this machine.
+        """
+        if "hidden_weight" not in given and not _comparable(source, given["teacher"]):
+            given["hidden_weight"] = 0.0
+        return cls(**{"learning_rate": usual_rate(config_of(source)), "precision": usual_precision(), **given})
+
+    @property
+    def suffix(self) -> str:
+        return "distilled"
+
+    def run(self, source: Artifact, draft: Path, data: Dataset | None) -> Made:
+        if data is None or len(data) < LEAST_ROWS:
+            raise InputError(
+                f"{self.name} needs at least {LEAST_ROWS} rows, better thousands, labelled or not; "
+                f"there are {0 if data is None else len(data)}."
+            )
+        task = open_task(source)
+        self._check_alike(source, task, data)
+        if self.hidden_weight and not _comparable(source, self.teacher):
+            raise InputError(
+                f"--hidden-weight compares states of one width; {source.path} and {self.teacher.path} have others, or "
+                "are no transformers. Leave it out."
+            )
+        training, judged = held_out(data, self.held_out, self.seed)
+        student, teacher = load_model(source), load_model(self.teacher)
+        choose(student, self)
+        distance = Distance(self.temperature, self.alpha, self.hidden_weight, self.relation_weight)
+        objective = Distillation(student, teacher, distance)
+        place = draft.parent / f".ftc-training-{result_id(self, source, data)}"
+        rows = Rows(training, task, training.labels)
+        with kept.claimed(place):
+            judge = None if judged is None else Rows(judged, task, self._targets(judged))
+            trained = fit(student, objective, rows, judge, self, place)
+            student.save_pretrained(draft)
+            carry(source.path, draft)
+            kept.forget(place)
+        manifest = source.manifest
+        metric = task.main_metric if data.labels is not None else f"agreement with {self.teacher.manifest.name}"
+        return Made(
+            run=RunInstructions("torch", WEIGHTS_FILE, manifest.run.session_config),
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
+            facts=replace(manifest.facts, size_bytes=(draft / WEIGHTS_FILE).stat().st_size),
+            training=trained.record(
+                f"distillation from {self.teacher.manifest.name}",
+                metric,
+                rows,
+                judge,
+                teacher_id=self.teacher.manifest.id,
+            ),
+        )
+
+    def _targets(self, judged: Dataset) -> np.ndarray:
+        """The labels of rows, or where they have none what the teacher says: (N,) int64."""
+        if judged.labels is not None:
+            return judged.labels
+        task, session, chosen = open_task(self.teacher), open_session(self.teacher), []
+        with progress("asking the teacher about the rows held out", len(judged)) as advance:
+            for start in range(0, len(judged), self.batch_size):
+                examples = judged.examples[start : start + self.batch_size]
+                chosen.append(task.chosen(session.run(task.encode(examples))))
+                advance(len(examples))
+        return np.concatenate(chosen)
+
+    def _check_alike(self, source: Artifact, task: Task, data: Dataset) -> None:
+        """:raises InputError: if student and teacher do not read the same, or do not answer with the same labels"""
+        teacher = self.teacher
+        if teacher.manifest.format != "huggingface":
+            raise InputError(f"the teacher {teacher.path} is {teacher.manifest.format}; name a checkpoint.")
+        if (teacher.manifest.task, teacher.manifest.labels) != (source.manifest.task, source.manifest.labels):
+            raise InputError(
+                f"the teacher {teacher.path} answers {', '.join(teacher.manifest.labels[:5])} "
+                f"({teacher.manifest.task}), the student {', '.join(source.manifest.labels[:5])} "
+                f"({source.manifest.task}). They must be the same, in the same order."
+            )
+        examples = data.examples[:_ALIKE_ROWS]
+        ours, theirs = task.encode(examples), open_task(teacher).encode(examples)
+        if ours.keys() != theirs.keys() or not all(np.array_equal(ours[name], theirs[name]) for name in ours):
+            raise InputError(
+                f"the teacher {teacher.path} reads other tokens or pixels than the student {source.path}. "
+                "Name a teacher with the same tokenizer or image processor; trim a vocabulary after distilling."
+            )
+
+
+def _comparable(student: Artifact, teacher: Artifact) -> bool:
+    """Whether states between the layers have the same shape in both."""
+    if is_convolutional(student) or is_convolutional(teacher):
+        return False
+    return bool(config_of(student).hidden_size == config_of(teacher).hidden_size)

@@ -1,0 +1,323 @@
+"""The one training loop: transformers' `Trainer`, with a pace, a judge, and states to go on from after a kill."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from compress.choices import TrainingPrecision
+from compress.training import kept
+from compress.training.kept import Course
+from compress.training.memory import fitting
+from compress.training.pace import Pace
+from compress.training.parameters import Depths, groups, unfreeze
+from compress.training.quantization_aware import fake_quantized
+from compress.training.rows import LABELS, Rows, SimilarLengths
+from ftc.console import caution, progress, say
+from ftc.errors import RunError
+from ftc.manifest import CurvePoint, TrainingRecord
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction, PreTrainedModel, TrainerControl, TrainerState
+
+    from compress.training.objectives import Objective
+    from compress.training.schedule import Schedule
+    from ftc.console import Advance
+
+_ENDLESS_EPOCHS = 100_000
+_SAVED_EVERY_S = 60.0
+_SAVING_SHARE = 0.03
+"""States are written so seldom that writing them takes no larger part of the time than this."""
+
+_SCORE = "score"
+
+
+class Diverged(Exception):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How a training went.
+
+    :param ended: what ended it, in words
+    """
+
+    course: Course
+    ended: str
+    test_score: float | None
+
+    def record(
+        self,
+        objective: str,
+        metric: str,
+        rows: Rows,
+        judged: Rows | None,
+        tested: Rows | None = None,
+        *,
+        teacher_id: str | None = None,
+    ) -> TrainingRecord:
+        """The training as the manifest tells it.
+
+        :param objective: what was made smaller, in words
+        """
+        curve, best = self.course.points, self.course.best
+        return TrainingRecord(
+            objective=objective,
+            teacher_id=teacher_id,
+            metric=None if judged is None else metric,
+            score_before=curve[0].score,
+            score_after=None if best is None else best.score,
+            rows=len(rows),
+            held_out=0 if judged is None else len(judged),
+            kept_step=curve[-1].step if best is None else best.step,
+            seconds=self.course.spent_s,
+            ended=self.ended,
+            curve=curve,
+            test_score=self.test_score,
+            test_rows=0 if tested is None else len(tested),
+        )
+
+
+def fit(
+    model: PreTrainedModel,
+    objective: Objective,
+    rows: Rows,
+    judged: Rows | None,
+    schedule: Schedule,
+    place: Path,
+    tested: Rows | None = None,
+) -> Trained:
+    """Train those weights of a network that want a gradient, in place, and leave it with the best of them.
+
+    A run that was killed is gone on with where its last state was written, about once a minute: with epochs and no time
+    budget, it ends where it would have ended.
+
+    :param judged: labelled rows whose score says which weights are best; None to take the last weights
+    :param place: a directory that this very training alone uses, for its states
+    :param tested: labelled rows whose score with the best weights is told, and decides nothing
+    :raises RunError: if the loss becomes NaN before anything was better than at the beginning
+    """
+    with fake_quantized(model) if schedule.quantization_aware else nullcontext():
+        arguments = _arguments(schedule, place)
+        if arguments.world_size == 1:
+            schedule = fitting(model, objective, rows, schedule, arguments.device)
+        trained = _fit(model, objective, rows, judged, schedule, place, tested)
+    model.eval().requires_grad_(False)
+    return trained
+
+
+def _fit(
+    model: PreTrainedModel,
+    objective: Objective,
+    rows: Rows,
+    judged: Rows | None,
+    schedule: Schedule,
+    place: Path,
+    tested: Rows | None,
+) -> Trained:
+    set_seed(schedule.seed)
+    state = kept.last_state(place)
+    course = Course((), 0.0) if state is None else state.course
+    if state is not None:
+        say(f"going on from step {state.step} of a run that was stopped")
+    arguments = _arguments(schedule, place)
+    sampler = SimilarLengths(rows.lengths(), schedule.batch_size * schedule.accumulation, schedule.seed)
+    batches = math.ceil(math.ceil(len(rows) / schedule.batch_size) / arguments.world_size)
+    pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s)
+    arguments.max_steps = -1 if pace.steps is None else pace.steps
+    arguments.num_train_epochs = _ENDLESS_EPOCHS
+    engine = _Engine(model, arguments, objective, rows, judged, sampler, schedule, pace)
+    run = _Run(engine, schedule, pace, place, course)
+    with progress("training", pace.units()) as advance:
+        run.advance = advance
+        try:
+            run.train(state)
+        except Diverged as error:
+            run.ended = _after_divergence(error, run.course)
+    if run.course.best is not None:
+        kept.restore_best(place, model)
+    return Trained(run.course, run.ended, None if tested is None else engine.score(tested))
+
+
+def _arguments(schedule: Schedule, place: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(place),
+        use_cpu=not torch.cuda.is_available(),
+        per_device_train_batch_size=schedule.batch_size,
+        per_device_eval_batch_size=2 * schedule.batch_size,
+        gradient_accumulation_steps=schedule.accumulation,
+        max_grad_norm=schedule.clip,
+        bf16=schedule.precision is TrainingPrecision.BFLOAT16,
+        activation_checkpointing=schedule.gradient_checkpointing,
+        seed=schedule.seed,
+        label_names=[LABELS],
+        remove_unused_columns=False,
+        save_strategy="no",  # states are written, and weights judged, when the run asks for it
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _after_divergence(error: Diverged, course: Course) -> str:
+    best = course.best
+    advice = "Lower the learning rate, or look for broken rows."
+    if best is None or best.step == 0:
+        raise RunError(f"{error}, and no weights before it were better than those it began with. {advice}") from error
+    caution(f"{error}; the weights of step {best.step}, the best before it, are kept. {advice}")
+    return str(error)
+
+
+class _Engine(Trainer):  # type: ignore[misc]
+    """Transformers' loop with our order of rows, our loss, our groups of weights and our pace."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        arguments: TrainingArguments,
+        objective: Objective,
+        rows: Rows,
+        judged: Rows | None,
+        sampler: SimilarLengths,
+        schedule: Schedule,
+        pace: Pace,
+    ) -> None:
+        self.sampler = sampler
+        self.depths = Depths.of(model)
+        self.judged = judged
+        self._objective = objective
+        self._schedule = schedule
+        self._pace = pace
+        self.losses: list[float] = []
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=rows,
+            data_collator=Rows.collate,
+            compute_metrics=self._score,
+        )
+        self.model_accepts_loss_kwargs = False  # the loss is a mean: gradients of several batches are averaged
+        self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengths:
+        return self.sampler
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        self.optimizer = torch.optim.AdamW(groups(self.model, self.depths, self._schedule), fused=True)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: self._schedule.rate(self._pace.share(step))
+        )
+        return self.lr_scheduler
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        given = {name: values for name, values in inputs.items() if name != LABELS}
+        if return_outputs:  # judged by its answers alone
+            logits = model(**given).logits
+            return torch.nn.functional.cross_entropy(logits, inputs[LABELS]), {"loss": None, "logits": logits}
+        loss = self._objective(model, given, inputs.get(LABELS))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise Diverged(f"the loss became NaN or infinite at step {self.state.global_step + 1}")
+        self.losses.append(value)
+        return loss
+
+    def score(self, rows: Rows) -> float:
+        """The task's main metric on labelled rows."""
+        return float(self.evaluate(rows)[f"eval_{_SCORE}"])
+
+    def _score(self, answers: EvalPrediction) -> dict[str, float]:
+        task = self.train_dataset.task
+        return {_SCORE: task.score({"logits": answers.predictions}, answers.label_ids)[task.main_metric]}
+
+
+class _Run(TrainerCallback):  # type: ignore[misc]
+    """When one run judges, keeps and ends, and the course it takes."""
+
+    def __init__(self, engine: _Engine, schedule: Schedule, pace: Pace, place: Path, course: Course) -> None:
+        self.course = course
+        self.ended = ""
+        self.advance: Advance = lambda by=1: None
+        self._engine = engine
+        self._schedule = schedule
+        self._pace = pace
+        self._place = place
+        self._saved_s = time.monotonic()
+        self._saving_s = 0.0
+        self._shown = 0
+        engine.add_callback(self)
+
+    def train(self, state: kept.State | None) -> None:
+        """:raises Diverged: if the loss becomes NaN"""
+        if state is None:
+            self._judge(0, 0.0)
+        self._engine.train(resume_from_checkpoint=None if state is None else str(state.path))
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._engine.sampler.epoch = int(state.epoch or 0)
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self._schedule.gradual:
+            unfreeze(self._engine.model, self._engine.depths, self._pace.share(state.global_step))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        step, share = state.global_step, self._pace.share(state.global_step)
+        reached = self._pace.reached(step)
+        self.advance(reached - self._shown)
+        self._shown = reached
+        if int(share * self._schedule.evaluations) >= len(self.course.points):
+            self._judge(step, state.epoch or 0.0)
+        if share >= 1:
+            self._end(control, "the epochs" if step == self._pace.steps else "the time budget")
+        elif self._is_stalled():
+            self._end(control, f"{self._schedule.patience} evaluations without a better score")
+        elif time.monotonic() - self._saved_s > max(_SAVED_EVERY_S, self._saving_s / _SAVING_SHARE):
+            self._saved_s = time.monotonic()
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.course = Course(self.course.points, self._pace.elapsed_s)
+        if state.is_world_process_zero:
+            kept.complete(self._place, state.global_step, self.course)
+        self._saving_s, self._saved_s = time.monotonic() - self._saved_s, time.monotonic()
+
+    def _end(self, control: TrainerControl, by: str) -> None:
+        self.ended = by
+        self.course = Course(self.course.points, self._pace.elapsed_s)
+        control.should_training_stop = True
+
+    def _is_stalled(self) -> bool:
+        best, patience = self.course.best, self._schedule.patience
+        if best is None or patience is None:
+            return False
+        return sum(point.step > best.step for point in self.course.points) >= patience
+
+    def _judge(self, step: int, epoch: float) -> None:
+        losses, before = self._engine.losses, self.course.best
+        loss = sum(losses) / len(losses) if losses else None
+        losses.clear()
+        score = None if self._engine.judged is None else self._engine.score(self._engine.judged)
+        self.course = Course((*self.course.points, CurvePoint(step, epoch, loss, score)), self._pace.elapsed_s)
+        better = self.course.best is not before
+        if better and self._engine.is_world_process_zero():
+            kept.keep_best(self._place, self._engine.model)
+        if loss is not None:
+            judged = "" if score is None else f", score {score:.4f}{' (best so far)' if better else ''}"
+            say(f"  {self._pace.share(step):4.0%}  step {step}: loss {loss:.4f}{judged}")

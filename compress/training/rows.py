@@ -1,0 +1,104 @@
+"""Rows as a training takes them: numbers of rows in an order of its own, batches encoded when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+if TYPE_CHECKING:
+    from ftc.data import Dataset
+    from ftc.tasks.task import Task
+
+LABELS = "labels"
+"""The name of the classes among a batch's tensors."""
+
+_POOL_BATCHES = 50
+"""Batches of rows drawn together and sorted by length: little padding, and still another order in each epoch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Labelled or unlabelled examples that become batches.
+
+    :param labels: (N,) int64, or None
+    """
+
+    data: Dataset
+    task: Task
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> tuple[Rows, int]:
+        """A row, not encoded yet: `batch` does that for all of a batch at once."""
+        return self, row
+
+    @staticmethod
+    def collate(batch: Sequence[tuple[Rows, int]]) -> dict[str, torch.Tensor]:
+        """The tensors of rows that a loader has picked."""
+        return batch[0][0].batch([row for _, row in batch])
+
+    def batch(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The model's inputs for these rows, and their labels (B,) int64 if there are any."""
+        encoded = self.task.encode([self.data.examples[row] for row in rows])
+        tensors = {name: torch.from_numpy(values) for name, values in encoded.items()}
+        if self.labels is not None:
+            tensors[LABELS] = torch.from_numpy(self.labels[list(rows)])
+        return tensors
+
+    def lengths(self) -> np.ndarray:
+        """(N,) int64, what batches are grouped by."""
+        if self.task.modality == "image":
+            return np.zeros(len(self.data), np.int64)
+        return np.fromiter(map(self.task.length, self.data.examples), np.int64, len(self.data))
+
+
+_MOST_HELD_OUT = 2000
+"""Rows that tell scores half a point apart; more would cost time that training needs."""
+
+
+def held_out(data: Dataset, part: float, seed: int) -> tuple[Dataset, Dataset | None]:
+    """The rows to train on, and the rows to judge with: a part (0-1) of all, at most 2,000; None if that is no row."""
+    rows = min(int(part * len(data)), _MOST_HELD_OUT)
+    if rows == 0:
+        return data, None
+    judged, training = data.split(rows, seed)
+    assert training is not None, "less than all is held out"
+    return training, judged
+
+
+class SimilarLengths(Sampler[int]):
+    """Every row once in each epoch, rows of similar length together, in an order that seed and epoch alone decide.
+
+    A training that goes on after a kill therefore sees the rows it would have seen.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int) -> None:
+        self._lengths = lengths  # (N,) int64
+        self._batch_size = batch_size
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self._seed, self.epoch))
+        shuffled = random.permutation(len(self._lengths))
+        pool = _POOL_BATCHES * self._batch_size
+        batches = []
+        for start in range(0, len(shuffled), pool):
+            drawn = shuffled[start : start + pool]
+            drawn = drawn[np.argsort(self._lengths[drawn], kind="stable")]
+            batches += [drawn[first : first + self._batch_size] for first in range(0, len(drawn), self._batch_size)]
+        # a batch that is not full must come last: the loader cuts the rows into batches again
+        full = [batch for batch in batches if len(batch) == self._batch_size]
+        rest = [batch for batch in batches if len(batch) < self._batch_size]
+        order = [full[place] for place in random.permutation(len(full))]
+        return iter(np.concatenate([*order, *rest]).tolist())

@@ -1,0 +1,171 @@
+"""Fine-tuning: a base without a head becomes a checkpoint that tells the classes of the data."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import transformers
+
+from compress.finetuning import finetune
+from compress.verbs import quantize
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+from ftc.data import Dataset
+from ftc.data import load as load_data
+from ftc.errors import InputError
+from ftc.manifest import TrainingRecord
+from tests.conftest import WORDS, save_image_checkpoint, save_text_checkpoint
+
+CLASSES = ("bad", "charming", "early")
+FAST = {"epochs": 25.0, "learning_rate": 2e-3, "batch_size": 8, "evaluations": 3, "precision": "float32"}
+
+
+def write_rows(path: Path, rows: int = 90, seed: int = 0, extra: tuple[str, ...] = ()) -> str:
+    """Texts whose first word is their class."""
+    random = np.random.default_rng(seed)
+    lines = [f"{CLASSES[row % 3]} {' '.join(random.choice(WORDS, 3))},{CLASSES[row % 3]}" for row in range(rows)]
+    path.write_text("\n".join(["text,label", *lines, *extra]) + "\n")
+    return str(path)
+
+
+def rows_of(source: str, like: Dataset | None = None) -> Dataset:
+    return load_data(source, modality="text", classes=like.classes if like else None, need_labels=True)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder without a head, as pretraining leaves it."""
+    whole = save_text_checkpoint(tmp_path_factory.mktemp("bases") / "whole", initializer_range=0.1)
+    path = whole.with_name("body")
+    shutil.copytree(whole, path, ignore=shutil.ignore_patterns("model.safetensors"))
+    transformers.BertModel.from_pretrained(whole).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    place = tmp_path_factory.mktemp("tuned")
+    return finetune(base, place / "intents", data=rows_of(write_rows(place / "rows.csv")), given=dict(FAST))
+
+
+def record_of(artifact: Artifact) -> TrainingRecord:
+    assert artifact.manifest.training is not None
+    return artifact.manifest.training
+
+
+def test_a_body_learns_classes_that_the_data_names(tuned: Artifact) -> None:
+    record = record_of(tuned)
+    assert tuned.manifest.labels == CLASSES
+    assert record.test_score is not None
+    assert record.test_score > 0.8
+    assert record.score_after > record.score_before
+    assert tuned.manifest.is_root
+    assert tuned.manifest.root_path == str(tuned.path.resolve())
+
+
+def test_seven_two_one_of_each_class(tuned: Artifact) -> None:
+    record = record_of(tuned)
+    total = record.rows + record.held_out + record.test_rows
+    assert record.rows / total == pytest.approx(0.7, abs=0.04)
+    assert record.test_rows / total == pytest.approx(0.1, abs=0.04)
+
+
+def test_the_result_is_a_checkpoint_for_everyone(tuned: Artifact, tmp_path: Path) -> None:
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tuned.path)
+    assert model.config.id2label == dict(enumerate(CLASSES))
+    int8 = quantize(open_any(tuned.path), tmp_path)
+    assert int8.manifest.root_id == tuned.manifest.id
+    assert int8.manifest.labels == CLASSES
+
+
+def test_the_same_command_takes_what_is_there(base: Path, tuned: Artifact) -> None:
+    source = str(tuned.path.parent / "rows.csv")
+    again = finetune(base, tuned.path, data=rows_of(source), given=dict(FAST))
+    assert again.manifest == tuned.manifest
+    with pytest.raises(InputError, match="other content"):
+        finetune(base, tuned.path, data=rows_of(source), given={**FAST, "seed": 1})
+
+
+def test_rows_that_leak_are_left_out_and_counted(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = write_rows(tmp_path / "test.csv", rows=30, seed=1)
+    copied = Path(test).read_text().splitlines()[1:6]
+    repeated = ("bad bad bad bad,bad", "bad bad bad bad,bad", "Bad bad bad bad ,charming")
+    data = rows_of(write_rows(tmp_path / "train.csv", extra=(*(line.upper() for line in copied), *repeated)))
+    made = finetune(base, tmp_path / "made", data=data, test=rows_of(test, data), given={**FAST, "epochs": 1.0})
+    told = capsys.readouterr().err
+    assert "5 rows" in told
+    assert "caution: 1 examples" in told
+    record = record_of(made)
+    distinct = len({line.lower() for line in Path(data.source).read_text().splitlines()[1:91]})
+    assert record.rows + record.held_out == distinct + 1
+    assert record.test_rows == 30
+
+
+def test_low_rank_updates_end_in_ordinary_weights(base: Path, tuned: Artifact, tmp_path: Path) -> None:
+    data = rows_of(str(tuned.path.parent / "rows.csv"))
+    given = {name: value for name, value in FAST.items() if name != "learning_rate"}
+    made = finetune(base, tmp_path / "lora", data=data, given={**given, "lora": 4, "learning_rate": 1e-2})
+    assert record_of(made).test_score > 0.6
+    names = set(transformers.AutoModelForSequenceClassification.from_pretrained(made.path).state_dict())
+    assert names == set(transformers.AutoModelForSequenceClassification.from_pretrained(tuned.path).state_dict())
+
+
+def test_images_are_learned_too(tmp_path: Path) -> None:
+    base = save_image_checkpoint(tmp_path / "base")
+    random = np.random.default_rng(0)
+    images, classes = random.integers(0, 60, (60, 32, 32, 3), np.uint8), np.arange(60) % 4
+    for row, number in enumerate(classes):
+        images[row, 8 * number : 8 * number + 8] += 180  # a bright stripe whose place is the class
+    np.savez(tmp_path / "rows.npz", x=images, y=classes)
+    data = load_data(str(tmp_path / "rows.npz"), modality="image", classes=None, need_labels=True)
+    made = finetune(base, tmp_path / "made", data=data, given={**FAST, "epochs": 8.0})
+    assert made.manifest.labels == ("0", "1", "2", "3")
+    assert record_of(made).score_after > 0.5
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["good,1"] * 30, "at least two classes"),
+        ([f"word{row},{row / 7:.3f}" for row in range(40)], "not classes|no classes"),
+        ([f"word{row},class{row}" for row in range(40)], "these are no classes"),
+        (["good,a", "bad,b"] * 4, "fine-tuning takes 20"),
+    ],
+)
+def test_rows_that_teach_nothing(base: Path, tmp_path: Path, lines: list[str], message: str) -> None:
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    with pytest.raises(InputError, match=message):
+        finetune(base, tmp_path / "made", data=rows_of(str(tmp_path / "rows.csv")), given={})
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_is_no_base(tmp_path: Path, base: Path, tuned: Artifact) -> None:
+    data = rows_of(str(tuned.path.parent / "rows.csv"))
+    with pytest.raises(InputError, match="made by ftc"):
+        finetune(tuned.path, tmp_path / "made", data=data)
+    bare = shutil.copytree(base, tmp_path / "bare")
+    (bare / "tokenizer.json").unlink()
+    (bare / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="neither a tokenizer nor"):
+        finetune(bare, tmp_path / "made", data=data)
+    with pytest.raises(InputError, match="rank"):
+        finetune(base, tmp_path / "made", data=data, given={"lora": 0})
+
+
+def test_classes_stay_in_proportion(base: Path, tmp_path: Path) -> None:
+    from ftc.data.splits import stratified
+
+    lines = [f"{WORDS[row % len(WORDS)]} {row},{'rare' if row % 20 == 0 else 'common'}" for row in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    staying, apart = stratified(rows_of(str(tmp_path / "rows.csv")), 0.2, seed=0)
+    assert staying.labels is not None
+    assert apart.labels is not None
+    assert Counter(apart.labels.tolist()) == {0: 38, 1: 2}
+    assert Counter(staying.labels.tolist()) == {0: 152, 1: 8}
+    assert not set(staying.examples) & set(apart.examples)
