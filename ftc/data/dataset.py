@@ -118,11 +118,11 @@ class Dataset:
         return drawn, self.part(others, f"not sample={rows},seed={seed}")
 
     def part(self, rows: Sequence[int], drawn: str) -> Dataset:
-        """Some of the rows, or this very dataset if these are all.
+        """The rows of these numbers, or this very dataset if they are all in its order.
 
         :param drawn: how they were chosen, for the fingerprint
         """
-        if len(rows) >= len(self):
+        if list(rows) == list(range(len(self))):
             return self
         examples: Sequence[Example]
         if isinstance(self.examples, OnAccess):

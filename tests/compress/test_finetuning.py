@@ -135,7 +135,7 @@ def test_images_are_learned_too(tmp_path: Path) -> None:
         (["good,1"] * 30, "at least two classes"),
         ([f"word{row},{row / 7:.3f}" for row in range(40)], "not classes|no classes"),
         ([f"word{row},class{row}" for row in range(40)], "these are no classes"),
-        (["good,a", "bad,b"] * 4, "fine-tuning takes 20"),
+        (["good,a", "bad,b"] * 4, "at least 20"),
     ],
 )
 def test_rows_that_teach_nothing(base: Path, tmp_path: Path, lines: list[str], message: str) -> None:
