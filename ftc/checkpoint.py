@@ -13,6 +13,7 @@ from ftc.artifact import Artifact, is_artifact, open_artifact
 from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.foreign.files import is_foreign
+from ftc.huggingface.adapter import is_adapter
 from ftc.keras.files import is_keras
 from ftc.quiet import quiet_libraries
 from ftc.registry import Entry, Registry
@@ -41,6 +42,12 @@ ORIGINS = Registry(
         "keras": Origin("ftc.keras.checkpoint:open_checkpoint", "a Keras model", "keras", is_such=is_keras),
         "foreign": Origin(
             "ftc.foreign.checkpoint:open_checkpoint", "a model file that another program made", is_such=is_foreign
+        ),
+        "adapter": Origin(
+            "ftc.huggingface.adapter:open_checkpoint",
+            "a PEFT adapter, merged into its base",
+            "torch",
+            is_such=is_adapter,
         ),
         "huggingface": Origin(
             "ftc.huggingface.checkpoint:open_checkpoint",

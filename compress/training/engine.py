@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from compress.training.kept import Course
 from compress.training.memory import fitting
 from compress.training.pace import Pace
 from compress.training.parameters import Depths, groups, unfreeze
+from compress.training.processes import is_first, leave_to_first, share_weights
 from compress.training.quantization_aware import fake_quantized
 from compress.training.rows import LABELS, Rows, SimilarLengths
 from ftc.console import caution, progress, say
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from ftc.console import Advance
 
 _ENDLESS_EPOCHS = 100_000
-_SAVED_EVERY_S = 60.0
-_SAVING_SHARE = 0.03
-"""States are written so seldom that writing them takes no larger part of the time than this."""
-
 _SCORE = "score"
 
 
@@ -104,6 +100,7 @@ def fit(
     :param place: a directory that this very training alone uses, for its states
     :param tested: labelled rows whose score with the best weights is told, and decides nothing
     :raises RunError: if the loss becomes NaN before anything was better than at the beginning
+    :raises SystemExit: in every process but the first, where several train together
     """
     with fake_quantized(model) if schedule.quantization_aware else nullcontext():
         arguments = _arguments(schedule, place)
@@ -143,8 +140,12 @@ def _fit(
         except Diverged as error:
             run.ended = _after_divergence(error, run.course)
     if run.course.best is not None:
-        kept.restore_best(place, model)
-    return Trained(run.course, run.ended, None if tested is None else engine.score(tested))
+        if is_first():
+            kept.restore_best(place, model)
+        share_weights(model)
+    trained = Trained(run.course, run.ended, None if tested is None else engine.score(tested))
+    leave_to_first()
+    return trained
 
 
 def _arguments(schedule: Schedule, place: Path) -> TrainingArguments:
@@ -217,7 +218,7 @@ class _Engine(Trainer):  # type: ignore[misc]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: self._schedule.rate(self._pace.share(step))
+            self.optimizer, lambda _: self._schedule.rate(self._pace.share)
         )
         return self.lr_scheduler
 
@@ -259,8 +260,6 @@ class _Run(TrainerCallback):  # type: ignore[misc]
         self._schedule = schedule
         self._pace = pace
         self._place = place
-        self._saved_s = time.monotonic()
-        self._saving_s = 0.0
         self._shown = 0
         engine.add_callback(self)
 
@@ -275,10 +274,15 @@ class _Run(TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._schedule.gradual:
-            unfreeze(self._engine.model, self._engine.depths, self._pace.share(state.global_step))
+            unfreeze(self._engine.model, self._engine.depths, self._pace.share)
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._pace.tick(state.global_step + 1)  # before the learning rate is asked for
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        step, share = state.global_step, self._pace.share(state.global_step)
+        step, share = state.global_step, self._pace.share
         reached = self._pace.reached(step)
         self.advance(reached - self._shown)
         self._shown = reached
@@ -288,15 +292,15 @@ class _Run(TrainerCallback):  # type: ignore[misc]
             self._end(control, "the epochs" if step == self._pace.steps else "the time budget")
         elif self._is_stalled():
             self._end(control, f"{self._schedule.patience} evaluations without a better score")
-        elif time.monotonic() - self._saved_s > max(_SAVED_EVERY_S, self._saving_s / _SAVING_SHARE):
-            self._saved_s = time.monotonic()
+        elif self._pace.is_saving_due:
+            self._pace.saving()
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.course = Course(self.course.points, self._pace.elapsed_s)
         if state.is_world_process_zero:
             kept.complete(self._place, state.global_step, self.course)
-        self._saving_s, self._saved_s = time.monotonic() - self._saved_s, time.monotonic()
+        self._pace.saved()
 
     def _end(self, control: TrainerControl, by: str) -> None:
         self.ended = by
@@ -320,4 +324,4 @@ class _Run(TrainerCallback):  # type: ignore[misc]
             kept.keep_best(self._place, self._engine.model)
         if loss is not None:
             judged = "" if score is None else f", score {score:.4f}{' (best so far)' if better else ''}"
-            say(f"  {self._pace.share(step):4.0%}  step {step}: loss {loss:.4f}{judged}")
+            say(f"  {self._pace.share:4.0%}  step {step}: loss {loss:.4f}{judged}")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.training.processes import is_first
 from ftc.errors import InputError, RunError
 from ftc.manifest import CurvePoint
 
@@ -63,6 +64,9 @@ def claimed(place: Path) -> Iterator[None]:
     """
     try:
         place.mkdir(parents=True, exist_ok=True)
+        if not is_first():  # the first process holds it for all
+            yield
+            return
         descriptor = os.open(place, os.O_RDONLY)
     except OSError as error:
         raise RunError(f"cannot write to {place}: {error.strerror}. Choose another place with -o.") from error
@@ -83,7 +87,7 @@ def last_state(place: Path) -> State | None:
         if (path / _DONE).is_file():
             found.append(path)
         else:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # several processes may be about it
     if not found:
         return None
     newest = max(found, key=_step)

@@ -85,7 +85,8 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     Results go to stdout, progress and cautions to stderr. Exit code 2: the request or the input is refused;
     1: the run failed.
     """
-    verbosity.quiet, verbosity.libraries = quiet, verbose
+    # of several processes that train together, the first one speaks
+    verbosity.quiet, verbosity.libraries = quiet or os.environ.get("RANK", "0") != "0", verbose
     if not verbose:
         os.environ.setdefault("TQDM_DISABLE", "1")  # read when it is imported, by whatever comes first
         quiet_exit()

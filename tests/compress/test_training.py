@@ -125,11 +125,14 @@ def test_a_time_budget_ends_training_and_lowers_the_rate(monkeypatch: pytest.Mon
     now = SimpleNamespace(s=100.0)
     monkeypatch.setattr(time, "monotonic", lambda: now.s)
     pace = Pace(Schedule(time_budget_s=60), steps_per_epoch=10, spent_s=15)
-    assert pace.share(1_000_000) == 0.25, "what earlier runs took counts, steps do not"
+    pace.tick(1_000_000)
+    assert pace.share == 0.25, "what earlier runs took counts, steps do not"
     now.s += 45
-    assert pace.share(0) == 1.0
+    pace.tick(0)
+    assert pace.share == 1.0
     both = Pace(Schedule(time_budget_s=60, epochs=2), steps_per_epoch=10, spent_s=0)
-    assert both.share(10) == 0.5, "whichever is ahead"
+    both.tick(10)
+    assert both.share == 0.5, "whichever is ahead"
 
 
 @given(
@@ -349,9 +352,9 @@ def test_a_second_run_of_the_same_training_is_refused(tmp_path: Path) -> None:
 _TRAINING = """
 import sys
 from pathlib import Path
-from compress.training import engine
-engine._SAVED_EVERY_S = engine._SAVING_SHARE = 0.0
-engine._SAVING_SHARE = 1e9
+from compress.training import pace
+pace._SAVED_EVERY_S = 0.0
+pace._SAVING_SHARE = 1e9
 from ftc.cli import main
 main(sys.argv[1:])
 """
@@ -391,6 +394,20 @@ def test_a_killed_run_ends_where_an_unkilled_one_ends(text_checkpoint: Path, dat
         (point["step"], point["score"]) for point in curves[1]
     ]
     assert not list((tmp_path / "killed").glob(".ftc-training-*")), "what was kept for going on is gone"
+
+
+def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
+    teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
+    command = ["ftc", "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
+    command += ["--epochs", "8", "--batch-size", "4", "--learning-rate", "2e-3", "--artifacts", str(tmp_path / "made")]
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *command]
+    told = subprocess.run(launched, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    made = json.loads(told.stdout)  # one process alone tells
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["tiny-bert-distilled"]
+    curve = made["training"]["curve"]
+    assert curve[-1]["step"] == 40, "36 rows, in steps of 4 in each of two processes"
+    assert curve[-1]["loss"] < curve[1]["loss"]
 
 
 def test_a_state_that_was_being_written_is_not_gone_on_from(tmp_path: Path) -> None:

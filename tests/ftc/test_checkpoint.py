@@ -94,12 +94,6 @@ def test_an_empty_directory(tmp_path: Path) -> None:
         open_any(tmp_path)
 
 
-def test_an_adapter_is_named_as_such(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(InputError, match="PEFT adapter"):
-        open_any(tmp_path)
-
-
 def test_no_weights(copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     with pytest.raises(InputError, match="has no weights"):

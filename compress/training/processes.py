@@ -1,0 +1,48 @@
+"""Several processes that train one network, as `torchrun` and `accelerate launch` start them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import torch
+from torch import distributed, nn
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and tells; the only one, if there are no others."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def agreed(*values: float) -> tuple[float, ...]:
+    """The first process's values, in all of them."""
+    if not _are_several():
+        return values
+    told = torch.tensor(values, dtype=torch.float64, device=_device())
+    distributed.broadcast(told, src=0)
+    return tuple(told.tolist())
+
+
+def share_weights(model: nn.Module) -> None:
+    """Give every process the first one's weights, in place."""
+    if _are_several():
+        for values in model.state_dict().values():
+            distributed.broadcast(values, src=0)
+
+
+def leave_to_first() -> None:
+    """End every process but the first: what comes after training is the work of one."""
+    if not _are_several():
+        return
+    distributed.barrier()
+    distributed.destroy_process_group()
+    if not is_first():
+        sys.exit(0)
+
+
+def _are_several() -> bool:
+    return distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
