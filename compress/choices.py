@@ -49,3 +49,15 @@ class Preset(StrEnum):
 
     PERFORMANCE = "performance"
     MIXED = "mixed"
+
+
+class Importance(StrEnum):
+    """What tells a channel of a convolutional network that matters from one that does not.
+
+    HESSIAN is how much the answers change without it, squared; TAYLOR how much the loss does; MAGNITUDE the size of its
+    weights, without data.
+    """
+
+    HESSIAN = "hessian"
+    TAYLOR = "taylor"
+    MAGNITUDE = "magnitude"

@@ -17,14 +17,12 @@ import torch
 from torch import nn
 
 from compress.pruning.encoder import Kept, Layer, cut
+from compress.pruning.least_squares import LeastSquares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from compress.pruning.scores import Inputs
-
-RIDGE = 1e-3
-"""Weight of staying close to the projection as it was, in parts of the inputs' mean square."""
 
 
 class _Seen(Exception):
@@ -64,7 +62,7 @@ def rebuild(
         for layer, parts in zip(layers, kept, strict=True):
             dense = deepcopy(layer)
             cut(layer, parts)
-            attention, network = _LeastSquares(layer.mixed), _LeastSquares(layer.down)
+            attention, network = LeastSquares(layer.mixed), LeastSquares(layer.down)
             after_network, after_layer = [], []
             for batch in between:
                 wanted, stream, output = _dense_streams(dense, batch)
@@ -80,35 +78,6 @@ def rebuild(
                 for batch, output in zip(between, after_layer, strict=True)
             ]
             advance(1)
-
-
-class _LeastSquares:
-    """The sums that the best weights of a projection follow from, in float64.
-
-    Minimized is the squared distance of the outputs to the targets, plus `RIDGE` times that of the weights to those
-    the projection has: where the data says nothing, they stay as they are.
-    """
-
-    def __init__(self, linear: nn.Linear) -> None:
-        self._linear = linear
-        size = linear.in_features + 1  # the last column is the bias
-        self._inputs = torch.zeros(size, size, dtype=torch.float64)
-        self._residuals = torch.zeros(size, linear.out_features, dtype=torch.float64)
-
-    def add(self, inputs: torch.Tensor, residuals: torch.Tensor) -> None:
-        """:param inputs: (R, in) :param residuals: (R, out), what the outputs lack to their targets"""
-        wide = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
-        # a batch is summed in float32, which is twice as fast, and the batches in float64
-        self._inputs += wide.T @ wide
-        self._residuals += wide.T @ residuals
-
-    def solve(self) -> None:
-        """Give the projection the best weights."""
-        diagonal = self._inputs.diagonal()
-        diagonal.add_(RIDGE * diagonal.mean())
-        change = torch.linalg.solve(self._inputs, self._residuals).float()
-        self._linear.weight.add_(change[:-1].T)
-        self._linear.bias.add_(change[-1])
 
 
 def _before(model: PreTrainedModel, first: Layer, inputs: Inputs) -> _Between:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from compress.choices import Importance
 from ftc.cli import options
 
 
@@ -13,7 +14,15 @@ from ftc.cli import options
 @options.source_argument
 @click.option("--data", metavar="DATA", required=True, help="Rows that decide what goes, labelled or not.")
 @click.option(
-    "--keep", type=click.FloatRange(0, 1, min_open=True), help="Part of the encoder layers that stays.  [default: 0.5]"
+    "--keep",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Part that stays: of an encoder's parameters, of a convolutional network's multiply-accumulates.  "
+    "[default: 0.5]",
+)
+@click.option(
+    "--importance",
+    type=click.Choice([choice.value for choice in Importance]),
+    help="What tells a channel that matters, of convolutional networks.  [default: hessian]",
 )
 @click.option("--vocabulary", is_flag=True, help="Trim the vocabulary instead, to the tokens that DATA needs.")
 @click.option(
@@ -28,6 +37,7 @@ def prune(
     source: Path,
     data: str,
     keep: float | None,
+    importance: str | None,
     vocabulary: bool,
     rows: int | None,
     artifacts: Path,
@@ -65,7 +75,7 @@ def prune(
         artifacts,
         data=dataset,
         vocabulary=vocabulary,
-        given=options.given(keep=keep),
+        given=options.given(keep=keep, importance=None if importance is None else Importance(importance)),
         rows=rows,
         output=output,
         force=force,
