@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.apply import apply, check_target
-from compress.convolutional import is_convolutional
+from compress.convolutional import has_attention, is_convolutional
 from compress.route import formats, modes, route
 from compress.steps import STEPS, Mode
 from ftc.console import caution
@@ -169,11 +169,17 @@ def prune(
             f"{source.path} is {source.manifest.format}; Hugging Face checkpoints are pruned, before they are exported."
         )
     step, most = "prune-encoder", _pruning_rows(source)
+    given = given or {}
+    if "layers" in given and ("keep" in given or vocabulary):
+        other = "--vocabulary" if vocabulary else "--keep"
+        raise InputError(f"--layers and {other} are two cuts: make the one, and then the other of its result.")
     if vocabulary:
         step, most = "trim-vocabulary", len(data)
-    elif is_convolutional(source):
+    elif "layers" in given:
+        step = "drop-layers"
+    elif not has_attention(source):
         step = "prune-channels"
-    return _apply_all((step,), source, artifacts, given or {}, data.sample(rows or most, seed=0), output, force)
+    return _apply_all((step,), source, artifacts, given, data.sample(rows or most, seed=0), output, force)
 
 
 def _pruning_rows(source: Artifact) -> int:

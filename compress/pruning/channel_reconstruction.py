@@ -39,8 +39,8 @@ def wanted_outputs(model: PreTrainedModel, uses: Mapping[str, Uses], inputs: Inp
     :param uses: the layers, with the number of places that each of them has
     """
     rows = len(next(iter(inputs.values())))
-    width = sum(len(use.layer.weight) for use in uses.values())
-    samples = min(MOST_SAMPLES, MOST_TARGET_BYTES // (4 * width))
+    sample_bytes = sum(4 * len(use.layer.weight) for use in uses.values())
+    samples = min(MOST_SAMPLES, MOST_TARGET_BYTES // max(1, sample_bytes))
     found: dict[str, list[torch.Tensor]] = {name: [] for name in uses}
 
     def keeping(name: str) -> Callable[[nn.Module, tuple[Any, ...], torch.Tensor], None]:
@@ -53,6 +53,38 @@ def wanted_outputs(model: PreTrainedModel, uses: Mapping[str, Uses], inputs: Inp
         for start in range(0, rows, _CHUNK):
             model(**{name: values[start : start + _CHUNK] for name, values in inputs.items()})
     return {name: torch.cat(outputs) for name, outputs in found.items()}
+
+
+def restate_statistics(model: PreTrainedModel, inputs: Inputs) -> None:
+    """Give batch normalizations the statistics of these rows, in place, and scales and shifts that make up for it.
+
+    What the network answers stays. Statistics measured anew after a cut then change what the cut did, and nothing that
+    the rows or the training did: where normalizations were folded into convolutions, theirs are of nothing any more.
+    """
+    rows = len(next(iter(inputs.values())))
+    sums: dict[nn.BatchNorm2d, list[torch.Tensor]] = {}
+
+    def hook(norm: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        values = arguments[0].double()
+        found = [values.new_tensor(values[:, 0].numel()), values.sum((0, 2, 3)), values.square().sum((0, 2, 3))]
+        sums[norm] = [one + other for one, other in zip(sums[norm], found, strict=True)] if norm in sums else found
+
+    with ExitStack() as hooks, torch.no_grad():
+        for norm in _norms(model):
+            hooks.enter_context(norm.register_forward_pre_hook(hook))
+        for start in range(0, rows, _CHUNK):
+            model(**{name: values[start : start + _CHUNK] for name, values in inputs.items()})
+        for norm, (count, total, squares) in sums.items():
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            mean = total / count
+            variance = (squares / count - mean.square()).clamp_min(0)
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            norm.bias.add_((mean - norm.running_mean) * scale)
+            norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
 
 
 def rebuild_channels(
@@ -69,12 +101,11 @@ def rebuild_channels(
     :param advance: is told of every layer that is done
     """
     with ExitStack() as hooks, torch.no_grad():
-        for name, module in model.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                hooks.enter_context(module.register_forward_pre_hook(_measure))
-            elif name in wanted:
-                target = wanted[name][:, :, torch.from_numpy(kept[name])]
-                hooks.enter_context(module.register_forward_hook(_solving(target, advance)))
+        for norm in _norms(model):
+            hooks.enter_context(norm.register_forward_pre_hook(_measure))
+        for name, outputs in wanted.items():
+            target = outputs[:, :, torch.from_numpy(kept[name])]
+            hooks.enter_context(model.get_submodule(name).register_forward_hook(_solving(target, advance)))
         model(**inputs)
 
 
@@ -82,15 +113,23 @@ def can_be_solved(layer: Layer) -> bool:
     """Whether all inputs of a layer take part in all of its outputs, and are padded with zeros if at all."""
     if isinstance(layer, nn.Linear):
         return True
-    return layer.groups == 1 and layer.padding != "same" and layer.padding_mode == "zeros"
+    padded_plainly = layer.padding != "same" or max(layer.kernel_size) == 1
+    return layer.groups == 1 and padded_plainly and layer.padding_mode == "zeros"
 
 
 def _measure(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
     assert isinstance(norm, nn.BatchNorm2d)
-    if norm.running_mean is not None and norm.running_var is not None:
-        variance, mean = torch.var_mean(arguments[0], dim=(0, 2, 3), correction=0)
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    variance, mean = torch.var_mean(arguments[0], dim=(0, 2, 3), correction=0)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch normalizations of a network that have statistics, scales and shifts of their own."""
+    found = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [norm for norm in found if norm.track_running_stats and norm.affine]
 
 
 def _solving(

@@ -32,7 +32,8 @@ class LeastSquares:
     def solve(self) -> None:
         """Give the layer the best weights."""
         diagonal = self._inputs.diagonal()
-        diagonal.add_(RIDGE * diagonal.mean())
+        # where all inputs are zero any weights do, and these stay
+        diagonal.add_(RIDGE * diagonal.mean().clamp_min(torch.finfo(torch.float64).tiny ** 0.5))
         change = torch.linalg.solve(self._inputs, self._residuals).float()
         if self._layer.bias is not None:
             self._layer.bias.add_(change[-1])

@@ -46,26 +46,39 @@ class _Between:
 def rebuild(
     model: PreTrainedModel,
     layers: Sequence[Layer],
-    kept: Sequence[Kept],
+    kept: Sequence[Kept | None],
     batches: Iterable[Inputs],
     advance: Callable[[int], None],
+    before: Sequence[Layer] = (),
+    behind: Sequence[Sequence[Layer]] | None = None,
 ) -> None:
     """Cut every layer of a network, in place, and solve for its output projections, first layer to last.
 
     Activations between layers are kept for all batches, dense ones and pruned ones, so that no layer runs again for
     a later one.
 
+    :param kept: of each layer; None where all of it stays
     :param advance: is told of every layer that is done
+    :param before: layers that were dropped before the first one
+    :param behind: layers that were dropped behind each one, whose work it takes over
     """
     with torch.no_grad():
         between = [_before(model, layers[0], inputs) for inputs in batches]
-        for layer, parts in zip(layers, kept, strict=True):
+        for layer in before:
+            between = [replace(batch, dense=_run(layer, batch.dense, batch)) for batch in between]
+        for layer, parts, dropped in zip(layers, kept, behind or [()] * len(layers), strict=True):
             dense = deepcopy(layer)
-            cut(layer, parts)
+            if parts is not None:
+                cut(layer, parts)
+            if dropped and layer.after_network is not None and dropped[-1].after_network is not None:
+                # the stream is then normalized as behind the last of them
+                layer.after_network.load_state_dict(dropped[-1].after_network.state_dict())
             attention, network = LeastSquares(layer.mixed), LeastSquares(layer.down)
             after_network, after_layer = [], []
             for batch in between:
                 wanted, stream, output = _dense_streams(dense, batch)
+                for other in dropped:
+                    _, stream, output = _dense_streams(other, replace(batch, dense=output))
                 attention.add(*_to_solve(layer, batch, layer.mixed, layer.after_attention, wanted))
                 after_network.append(stream)
                 after_layer.append(output)

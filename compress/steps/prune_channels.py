@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from compress.choices import Importance
-from compress.pruning.channel_reconstruction import can_be_solved, rebuild_channels, wanted_outputs
+from compress.pruning.channel_reconstruction import can_be_solved, rebuild_channels, restate_statistics, wanted_outputs
 from compress.pruning.channel_scores import channel_scores
 from compress.pruning.channel_selection import TooLittle, select_channels, work_of
 from compress.pruning.channels import Channels, Uses, channels_of, cut_channels, gone, layers_run
@@ -110,6 +110,7 @@ def _cut(
     fitting = max(1, MOST_VALUES // max(use.values for use in uses.values()))
     together = _together(rows, fitting)
     with progress("looking at the whole network"):
+        restate_statistics(model, together)
         wanted = wanted_outputs(model, solved, together)
     for each, mask in zip(channels, kept, strict=True):
         for layer, out in gone(each, mask):

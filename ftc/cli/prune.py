@@ -24,6 +24,7 @@ from ftc.cli import options
     type=click.Choice([choice.value for choice in Importance]),
     help="What tells a channel that matters, of convolutional networks.  [default: hessian]",
 )
+@click.option("--layers", type=click.IntRange(1), help="Drop whole encoder layers instead, until so many are left.")
 @click.option("--vocabulary", is_flag=True, help="Trim the vocabulary instead, to the tokens that DATA needs.")
 @click.option(
     "--rows", type=click.IntRange(1), help="Rows taken.  [default: 2048 texts, 256 images, all for --vocabulary]"
@@ -38,6 +39,7 @@ def prune(
     data: str,
     keep: float | None,
     importance: str | None,
+    layers: int | None,
     vocabulary: bool,
     rows: int | None,
     artifacts: Path,
@@ -75,7 +77,9 @@ def prune(
         artifacts,
         data=dataset,
         vocabulary=vocabulary,
-        given=options.given(keep=keep, importance=None if importance is None else Importance(importance)),
+        given=options.given(
+            keep=keep, importance=None if importance is None else Importance(importance), layers=layers
+        ),
         rows=rows,
         output=output,
         force=force,

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from compress.choices import Importance
-from compress.pruning.channel_reconstruction import rebuild_channels, wanted_outputs
+from compress.pruning.channel_reconstruction import rebuild_channels, restate_statistics, wanted_outputs
 from compress.pruning.channel_scores import channel_scores
 from compress.pruning.channel_selection import MULTIPLE, select_channels, work_of
 from compress.pruning.channels import Channels, channels_of, cut_channels, layers_run
@@ -140,8 +140,10 @@ def test_the_budget_is_kept_to_and_widths_are_multiples(network: Artifact, rows:
     assert 0.4 * before < work_of(layers_run(model, inputs).values()) <= 0.6 * before
 
 
-def test_it_reloads_and_exports(network: Artifact, rows: Dataset, tmp_path: Path) -> None:
-    made = prune(network, tmp_path, data=rows, given={"keep": 0.6})
+@pytest.mark.parametrize("architecture", ["ResNet", "ConvNext"])
+def test_it_reloads_and_exports(architecture: str, rows: Dataset, tmp_path: Path) -> None:
+    source = open_any(save_network(tmp_path / "ckpt", architecture))
+    made = prune(source, tmp_path, data=rows, given={"keep": 0.6})
     record = made.manifest.pruning
     assert record is not None
     model = load(made.path)
@@ -197,6 +199,22 @@ def test_least_squares_and_statistics_bring_answers_back(resnet: Artifact, rows:
             rebuild_channels(model, outputs, left, inputs, silent)
         errors.append(np.square(answers(model, inputs) - wanted).mean())
     assert errors[1] < 0.3 * errors[0]
+
+
+def test_statistics_that_the_data_does_not_have_are_made_up_for(resnet: Artifact, rows: Dataset) -> None:
+    """As where normalizations were folded into the convolutions before them."""
+    model, inputs = load(resnet.path), encoded(resnet, rows)
+    with torch.no_grad():
+        for norm in model.modules():
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                norm.running_mean.zero_()
+                norm.running_var.fill_(1)
+                norm.weight.mul_(0.3)
+    wanted = answers(model, inputs)
+    restate_statistics(model, inputs)
+    np.testing.assert_allclose(answers(model, inputs), wanted, rtol=1e-3, atol=1e-4)
+    rebuild_channels(model, {}, {}, inputs, silent)
+    np.testing.assert_allclose(answers(model, inputs), wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_batch_normalizations_have_the_statistics_of_what_they_are_given(pruned: Artifact, rows: Dataset) -> None:
