@@ -84,8 +84,8 @@ def test_the_result_is_an_ordinary_checkpoint(architecture: str, rows: Dataset, 
     import transformers
 
     positions = {"max_position_embeddings": 80} if architecture == "Roberta" else {}
-    depth = "n_layers" if architecture == "DistilBert" else "num_hidden_layers"
-    source = open_any(save_text_checkpoint(tmp_path / "ckpt", architecture=architecture, **{depth: 3}, **positions))
+    depth = {"num_hidden_layers": 3} | ({"n_layers": 3} if architecture == "DistilBert" else {})
+    source = open_any(save_text_checkpoint(tmp_path / "ckpt", architecture=architecture, **depth, **positions))
     made = prune(source, tmp_path, data=rows, given={"layers": 2})
     record = made.manifest.pruning
     assert record is not None
