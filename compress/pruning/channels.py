@@ -59,6 +59,7 @@ class Channels:
         grouped convolutions
     :param makers: layers that they come out of
     :param readers: layers that they go into and end in; a depthwise convolution passes them on, and is a maker
+    :param group: what torch-pruning knows them by
     """
 
     name: str
@@ -92,7 +93,7 @@ def channels_of(model: PreTrainedModel, inputs: Inputs, path: Path) -> tuple[Cha
 
     :param inputs: a row or more to trace the network with
     :param path: of its checkpoint, for messages
-    :raises InputError: if it has none, or cannot be traced
+    :raises InputError: if it has none, or runs a layer twice
     """
     names = {module: name for name, module in model.named_modules()}
     model.requires_grad_(True)  # what is traced is the graph of gradients
