@@ -1,4 +1,4 @@
-"""`ftc prune` of a text classifier: time, accuracy, speed, INT8 on top; and cutting by magnitude at the same size.
+"""`ftc prune` of a classifier: time, accuracy, speed, INT8 on top; and cutting by magnitude and as Torch-Pruning does.
 
 python benchmarks/pruning.py CHECKPOINT --train train.tsv --test test.tsv [--keep 0.5 0.33]
 """
@@ -11,10 +11,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from measuring import FTC, checked
 from text_int8 import LENGTH, of_length
 from tokenizers import Tokenizer
+from torch import nn
+from torch_pruning_way import pruned
+from transformers import PreTrainedModel
 
+from compress.choices import Importance
+from compress.pruning.channel_selection import work_of
+from compress.pruning.channels import layers_run
 from compress.pruning.encoder import Kept, Layer, cut, layers_of
 from compress.pruning.scores import Scores
 from compress.pruning.selection import Cost, select
@@ -42,6 +49,50 @@ def by_magnitude(layers: tuple[Layer, ...]) -> tuple[Scores, ...]:
     return tuple(found)
 
 
+def accuracy_of(model: PreTrainedModel, checkpoint: Path, rows: Dataset) -> float:
+    """Accuracy of a network on rows as its checkpoint encodes them, each on its own."""
+    task, session = open_task(open_any(checkpoint)), TorchEager(model, 2)
+    answers = [session.run(task.encode([example]))["logits"] for example in rows.examples]
+    assert rows.labels is not None
+    return task.score({"logits": np.concatenate(answers)}, rows.labels)[task.main_metric]
+
+
+def parameters(model: PreTrainedModel) -> int:
+    """All of a network, without its embeddings' tables, whose tokens nothing cuts."""
+    tables = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding))
+    return sum(parameter.numel() for parameter in model.parameters()) - tables
+
+
+def accuracy_by_torch_pruning(artifact: Artifact, checkpoint: Path, rows: Dataset) -> float:
+    """Accuracy of what Torch-Pruning's own way leaves at the size of an artifact."""
+    encoded = open_task(artifact).encode(rows.examples[:2])
+    inputs = {name: torch.from_numpy(values) for name, values in encoded.items()}
+    if artifact.manifest.preprocessing.kind == "image":
+        size = lambda model: work_of(layers_run(model, inputs).values())  # noqa: E731
+    else:
+        size = parameters
+    return accuracy_of(pruned(checkpoint, inputs, size, size(load(artifact.path))), checkpoint, rows)
+
+
+def images(root: Artifact, train: Path, rows: Dataset, keeps: list[float], artifacts: list[str | Path]) -> None:
+    """Prune a convolutional network: accuracy by each importance, and INT8 on top."""
+    print(f"dense: {accuracy_of(load(root.path), root.path, rows):.4f}\n")
+    for keep in keeps:
+        for importance in Importance:
+            command = [*FTC, "prune", root.path, "--data", train, "--keep", keep, "--importance", importance]
+            made = checked([*map(str, command), *artifacts])
+            suffix = "" if importance is Importance.HESSIAN else f"-{importance}"
+            artifact = open_artifact(Path(artifacts[1]) / f"{root.manifest.name}-keep-{keep:g}{suffix}")
+            accuracy = accuracy_of(load(artifact.path), artifact.path, rows)
+            print(f"keep {keep:g} by {importance}: {accuracy:.4f} in {made.wall_s:.0f} s\n{made.stdout}")
+        artifact = open_artifact(Path(artifacts[1]) / f"{root.manifest.name}-keep-{keep:g}")
+        theirs = accuracy_by_torch_pruning(artifact, root.path, rows)
+        print(f"keep {keep:g} by Torch-Pruning, magnitude, nothing solved for: {theirs:.4f}\n")
+        for to in ("onnx", "tflite", "openvino"):
+            command = [*FTC, "quantize", artifact.path, "--to", to, "--mode", "static", "--data", train]
+            print(checked([*command, *artifacts]).stdout)
+
+
 def accuracy_by_magnitude(checkpoint: Path, keep: float, rows: Dataset) -> float:
     """Accuracy of the network cut to `keep` of its encoder by magnitude, with nothing solved for."""
     model = load(checkpoint)
@@ -52,10 +103,7 @@ def accuracy_by_magnitude(checkpoint: Path, keep: float, rows: Dataset) -> float
     kept: tuple[Kept, ...] = select(by_magnitude(layers), costs, budget)
     for layer, parts in zip(layers, kept, strict=True):
         cut(layer, parts)
-    task, session = open_task(open_any(checkpoint)), TorchEager(model, 2)
-    answers = [session.run(task.encode([example]))["logits"] for example in rows.examples]
-    assert rows.labels is not None
-    return task.score({"logits": np.concatenate(answers)}, rows.labels)[task.main_metric]
+    return accuracy_of(model, checkpoint, rows)
 
 
 def vocabulary(root: Artifact, train: Path, rows: Dataset, artifacts: list[str | Path]) -> None:
@@ -92,17 +140,26 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     artifacts = ["--artifacts", folder / "artifacts"]
     root = open_any(arguments.checkpoint)
-    rows = load_data(str(arguments.test), modality="text", classes=root.manifest.labels, need_labels=True)
+    modality = root.manifest.preprocessing.kind
+    rows = load_data(str(arguments.test), modality=modality, classes=root.manifest.labels, need_labels=True)
+    if modality == "image":
+        images(root, arguments.train, rows, arguments.keep, artifacts)
+        bench = [*FTC, "bench", "--data", arguments.test, *artifacts, "--time-budget", arguments.time_budget]
+        print(checked(bench).stdout)
+        shutil.rmtree(folder)
+        return
     vocabulary(root, arguments.train, rows, ["--artifacts", folder / "trimmed"])
     checked([*FTC, "export", arguments.checkpoint, *artifacts])
     for keep in arguments.keep:
         made = checked([*FTC, "prune", arguments.checkpoint, "--data", arguments.train, "--keep", keep, *artifacts])
         print(f"keep {keep:g}: {made.wall_s:.0f} s\n{made.stdout}")
-        pruned = open_artifact(folder / "artifacts" / f"{root.manifest.name}-keep-{keep:g}")
+        pruned_artifact = open_artifact(folder / "artifacts" / f"{root.manifest.name}-keep-{keep:g}")
         for to in ("onnx", "tflite"):
-            print(checked([*FTC, "quantize", pruned.path, "--to", to, *artifacts]).stdout)
+            print(checked([*FTC, "quantize", pruned_artifact.path, "--to", to, *artifacts]).stdout)
         magnitude = accuracy_by_magnitude(arguments.checkpoint, keep, rows)
-        print(f"keep {keep:g} by magnitude, nothing solved for: {magnitude:.4f}\n")
+        print(f"keep {keep:g} by magnitude, nothing solved for: {magnitude:.4f}")
+        theirs = accuracy_by_torch_pruning(pruned_artifact, arguments.checkpoint, rows)
+        print(f"keep {keep:g} by Torch-Pruning's example, nothing solved for: {theirs:.4f}\n")
     long = folder / "long.tsv"
     texts = of_length(open_task(root), [text for text in rows.examples if isinstance(text, str)], 64)
     long.write_text("\n".join(["sentence", *texts]) + "\n", encoding="utf-8")

@@ -66,3 +66,15 @@ class TrainingPrecision(StrEnum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+
+class Importance(StrEnum):
+    """What tells a channel of a convolutional network that matters from one that does not.
+
+    HESSIAN is how much the answers change without it, squared; TAYLOR how much the loss does; MAGNITUDE the size of its
+    weights, without data.
+    """
+
+    HESSIAN = "hessian"
+    TAYLOR = "taylor"
+    MAGNITUDE = "magnitude"

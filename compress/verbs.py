@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.chain import Given, apply_all, check_understood, options_of_step
-from compress.convolutional import is_convolutional
+from compress.convolutional import has_attention, is_convolutional
 from compress.route import formats, modes, route
 from compress.steps import STEPS, Mode
 from ftc.checkpoint import open_any
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _DEFAULT_FORMATS = {"huggingface": "onnx", "keras": "tflite"}
 """What checkpoints are quantized to where nothing else is asked for."""
 
-_PRUNING_ROWS = {"text": 2048, "image": 256}
-"""An image is as much work as 200 tokens, and its activations take as much room."""
+PRUNING_ROWS = 2048
+"""What pruning looks at: of texts, and of images that are small enough."""
+
+_PRUNING_PIXELS = 256 * 224 * 224
+"""An image of the usual size is as much work as 200 tokens, and its activations take as much room."""
 
 
 def export(
@@ -152,18 +155,33 @@ def prune(
     :param data: rows that decide what goes; if they have labels, some of them score the result instead
     :param vocabulary: trim the vocabulary to the tokens of the data, instead of the encoder layers
     :param given: options of the step
-    :param rows: how many of them are taken, drawn with a fixed seed; None for 2,048 texts or 256 images, and for
-        every row of a vocabulary's data
+    :param rows: how many of them are taken, drawn with a fixed seed; None for 2,048 texts, as many images of at most
+        64 x 64 pixels and 256 of 224 x 224, and for every row of a vocabulary's data
     :raises InputError: if the source is no checkpoint of an architecture that can be pruned
     """
     if source.manifest.format != "huggingface":
         raise InputError(
             f"{source.path} is {source.manifest.format}; Hugging Face checkpoints are pruned, before they are exported."
         )
-    step, most = "prune-encoder", _PRUNING_ROWS[source.manifest.preprocessing.kind]
+    step, most = "prune-encoder", _pruning_rows(source)
+    given = given or {}
+    if "layers" in given and ("keep" in given or vocabulary):
+        other = "--vocabulary" if vocabulary else "--keep"
+        raise InputError(f"--layers and {other} are two cuts: make the one, and then the other of its result.")
     if vocabulary:
         step, most = "trim-vocabulary", len(data)
-    return apply_all((step,), source, artifacts, given or {}, data.sample(rows or most, seed=0), output, force)
+    elif "layers" in given:
+        step = "drop-layers"
+    elif not has_attention(source):
+        step = "prune-channels"
+    return apply_all((step,), source, artifacts, given, data.sample(rows or most, seed=0), output, force)
+
+
+def _pruning_rows(source: Artifact) -> int:
+    spec = source.manifest.preprocessing
+    if spec.kind == "text":
+        return PRUNING_ROWS
+    return max(1, min(PRUNING_ROWS, _PRUNING_PIXELS // (spec.height * spec.width)))
 
 
 def distill(
@@ -191,8 +209,7 @@ def distill(
     if student is not None and layers is not None:
         raise InputError("--student names what learns, --layers makes it of the checkpoint: choose one.")
     if layers is not None:
-        rows = data.sample(_PRUNING_ROWS[source.manifest.preprocessing.kind], seed=0)
-        student = apply_all(("keep-layers",), source, artifacts, {"layers": layers}, rows, None, False)
+        student = prune(source, artifacts, data=data, given={"layers": layers})
     if student is None:
         student, source = source, teacher or _root_of(source)
     return apply_all(

@@ -201,6 +201,11 @@ def text_root(text_checkpoint: Path) -> Artifact:
 
 
 @pytest.fixture(scope="session")
+def image_root(image_checkpoint: Path) -> Artifact:
+    return open_any(image_checkpoint)
+
+
+@pytest.fixture(scope="session")
 def text_tflite(text_root: Artifact, artifacts_dir: Path) -> Artifact:
     pytest.importorskip("litert_torch", reason="TFLite exports need pip install -c constraints.txt -e '.[tflite]'")
     return apply(STEPS.load("export-tflite")(), text_root, artifacts_dir / "tiny-bert-tflite")
@@ -225,10 +230,10 @@ def text_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def image_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty small noise images with labels in an archive."""
+    """Forty small noise images with labels in an archive."""
     path = tmp_path_factory.mktemp("data") / "images.npz"
     random = np.random.default_rng(0)
-    np.savez(path, x=random.integers(0, 256, (30, 32, 32, 3), np.uint8), y=np.arange(30) % len(IMAGE_LABELS))
+    np.savez(path, x=random.integers(0, 256, (40, 32, 32, 3), np.uint8), y=np.arange(40) % len(IMAGE_LABELS))
     return path
 
 

@@ -17,14 +17,12 @@ import torch
 from torch import nn
 
 from compress.pruning.encoder import Kept, Layer, cut
+from compress.pruning.least_squares import LeastSquares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from compress.pruning.scores import Inputs
-
-RIDGE = 1e-3
-"""Weight of staying close to the projection as it was, in parts of the inputs' mean square."""
 
 
 class _Seen(Exception):
@@ -48,26 +46,39 @@ class _Between:
 def rebuild(
     model: PreTrainedModel,
     layers: Sequence[Layer],
-    kept: Sequence[Kept],
+    kept: Sequence[Kept | None],
     batches: Iterable[Inputs],
     advance: Callable[[int], None],
+    before: Sequence[Layer] = (),
+    behind: Sequence[Sequence[Layer]] | None = None,
 ) -> None:
     """Cut every layer of a network, in place, and solve for its output projections, first layer to last.
 
     Activations between layers are kept for all batches, dense ones and pruned ones, so that no layer runs again for
     a later one.
 
+    :param kept: of each layer; None where all of it stays
     :param advance: is told of every layer that is done
+    :param before: layers that were dropped before the first one
+    :param behind: layers that were dropped behind each one, whose work it takes over
     """
     with torch.no_grad():
         between = [_before(model, layers[0], inputs) for inputs in batches]
-        for layer, parts in zip(layers, kept, strict=True):
+        for layer in before:
+            between = [replace(batch, dense=_run(layer, batch.dense, batch)) for batch in between]
+        for layer, parts, dropped in zip(layers, kept, behind or [()] * len(layers), strict=True):
             dense = deepcopy(layer)
-            cut(layer, parts)
-            attention, network = _LeastSquares(layer.mixed), _LeastSquares(layer.down)
+            if parts is not None:
+                cut(layer, parts)
+            if dropped and layer.after_network is not None and dropped[-1].after_network is not None:
+                # the stream is then normalized as behind the last of them
+                layer.after_network.load_state_dict(dropped[-1].after_network.state_dict())
+            attention, network = LeastSquares(layer.mixed), LeastSquares(layer.down)
             after_network, after_layer = [], []
             for batch in between:
                 wanted, stream, output = _dense_streams(dense, batch)
+                for other in dropped:
+                    _, stream, output = _dense_streams(other, replace(batch, dense=output))
                 attention.add(*_to_solve(layer, batch, layer.mixed, layer.after_attention, wanted))
                 after_network.append(stream)
                 after_layer.append(output)
@@ -80,35 +91,6 @@ def rebuild(
                 for batch, output in zip(between, after_layer, strict=True)
             ]
             advance(1)
-
-
-class _LeastSquares:
-    """The sums that the best weights of a projection follow from, in float64.
-
-    Minimized is the squared distance of the outputs to the targets, plus `RIDGE` times that of the weights to those
-    the projection has: where the data says nothing, they stay as they are.
-    """
-
-    def __init__(self, linear: nn.Linear) -> None:
-        self._linear = linear
-        size = linear.in_features + 1  # the last column is the bias
-        self._inputs = torch.zeros(size, size, dtype=torch.float64)
-        self._residuals = torch.zeros(size, linear.out_features, dtype=torch.float64)
-
-    def add(self, inputs: torch.Tensor, residuals: torch.Tensor) -> None:
-        """:param inputs: (R, in) :param residuals: (R, out), what the outputs lack to their targets"""
-        wide = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
-        # a batch is summed in float32, which is twice as fast, and the batches in float64
-        self._inputs += wide.T @ wide
-        self._residuals += wide.T @ residuals
-
-    def solve(self) -> None:
-        """Give the projection the best weights."""
-        diagonal = self._inputs.diagonal()
-        diagonal.add_(RIDGE * diagonal.mean())
-        change = torch.linalg.solve(self._inputs, self._residuals).float()
-        self._linear.weight.add_(change[:-1].T)
-        self._linear.bias.add_(change[-1])
 
 
 def _before(model: PreTrainedModel, first: Layer, inputs: Inputs) -> _Between:

@@ -69,21 +69,20 @@ def scores(
                 logits = model(**inputs).logits
             # a shift of all logits is no other answer
             answers = logits - logits.mean(dim=1, keepdim=True)
-            directions = _directions(rows, logits.shape[1], drawing)
-            for number, direction in enumerate(directions):
+            drawn = directions(rows, logits.shape[1], drawing)
+            for number, direction in enumerate(drawn):
                 # rows do not see each other: the gradient of the sum holds each row's own
-                gradients = torch.autograd.grad(
-                    (answers * direction).sum(), flat, retain_graph=number < len(directions) - 1
-                )
+                gradients = torch.autograd.grad((answers * direction).sum(), flat, retain_graph=number < len(drawn) - 1)
                 for place, layer_sums in enumerate(sums):
-                    layer_sums.heads[:] += gradients[2 * place].double().square().sum(0).numpy() / len(directions)
-                    layer_sums.neurons[:] += gradients[2 * place + 1].double().square().sum(0).numpy() / len(directions)
+                    layer_sums.heads[:] += gradients[2 * place].double().square().sum(0).numpy() / len(drawn)
+                    layer_sums.neurons[:] += gradients[2 * place + 1].double().square().sum(0).numpy() / len(drawn)
             total += rows
             advance(rows)
     return tuple(Scores(layer_sums.heads / total, layer_sums.neurons / total) for layer_sums in sums)
 
 
-def _directions(rows: int, classes: int, drawing: torch.Generator) -> list[torch.Tensor]:
+def directions(rows: int, classes: int, drawing: torch.Generator) -> list[torch.Tensor]:
+    """Weights of the classes, (1 or rows, classes) each, along which the answers of rows are looked at."""
     if classes == 2:
         return [torch.tensor([[1.0, -1.0]])]
     return [torch.randint(0, 2, (rows, classes), generator=drawing) * 2.0 - 1 for _ in range(DIRECTIONS)]

@@ -173,6 +173,20 @@ STEPS: Registry[StepEntry] = Registry(
             takes="huggingface",
             makes="huggingface",
         ),
+        "prune-channels": StepEntry(
+            "compress.steps.prune_channels:PruneChannels",
+            "fewer channels in convolutional networks, chosen on data",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
+        "drop-layers": StepEntry(
+            "compress.steps.drop_layers:DropLayers",
+            "fewer encoder layers, chosen on data",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
         "trim-vocabulary": StepEntry(
             "compress.steps.trim_vocabulary:TrimVocabulary",
             "a smaller vocabulary and embedding table, of the tokens that texts need",

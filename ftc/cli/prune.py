@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from compress.choices import Importance
 from ftc.cli import options
 
 
@@ -13,11 +14,22 @@ from ftc.cli import options
 @options.source_argument
 @click.option("--data", metavar="DATA", required=True, help="Rows that decide what goes, labelled or not.")
 @click.option(
-    "--keep", type=click.FloatRange(0, 1, min_open=True), help="Part of the encoder layers that stays.  [default: 0.5]"
+    "--keep",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Part that stays: of an encoder's parameters, of a convolutional network's multiply-accumulates.  "
+    "[default: 0.5]",
 )
+@click.option(
+    "--importance",
+    type=click.Choice([choice.value for choice in Importance]),
+    help="What tells a channel that matters, of convolutional networks.  [default: hessian]",
+)
+@click.option("--layers", type=click.IntRange(1), help="Drop whole encoder layers instead, until so many are left.")
 @click.option("--vocabulary", is_flag=True, help="Trim the vocabulary instead, to the tokens that DATA needs.")
 @click.option(
-    "--rows", type=click.IntRange(1), help="Rows taken.  [default: 2048 texts, 256 images, all for --vocabulary]"
+    "--rows",
+    type=click.IntRange(1),
+    help="Rows taken.  [default: 2048 texts or small images, 256 images of 224 pixels, all for --vocabulary]",
 )
 @options.column_options
 @options.artifacts_option
@@ -28,6 +40,8 @@ def prune(
     source: Path,
     data: str,
     keep: float | None,
+    importance: str | None,
+    layers: int | None,
     vocabulary: bool,
     rows: int | None,
     artifacts: Path,
@@ -36,12 +50,15 @@ def prune(
     as_json: bool,
     **columns: str | None,
 ) -> None:
-    """Make a transformer smaller without training: fewer heads and neurons, or a smaller vocabulary.
+    """Make a network smaller without training: narrower, with fewer layers, or with a smaller vocabulary.
 
-    Heads and neurons of all layers compete for what stays, by how much the answers on DATA depend on them. What is
-    left is solved for by least squares, so that it answers as the whole network did. Labels are not needed; with them
-    the accuracy before and after is told, on rows that decided nothing. The result is a checkpoint: export it,
-    quantize it, or load it with ftc.checkpoint.load.
+    Heads and neurons of a transformer, or channels of a convolutional network, compete for what stays, all layers
+    together, by how much the answers on DATA depend on them. What is left is solved for by least squares, so that it
+    answers as the whole network did. Labels are not needed; with them the accuracy before and after is told, on rows
+    that decided nothing. The result is a checkpoint: export it, quantize it, prune it on, or load it with
+    ftc.checkpoint.load.
+
+    With --layers, whole encoder layers go, those first that answers depend on least.
 
     With --vocabulary, the embedding table keeps the tokens of DATA, special ones, and single characters, so that other
     words fall into pieces. Texts whose tokens all stay are answered as before; multilingual models shrink most.
@@ -49,6 +66,8 @@ def prune(
     \b
     ftc prune ckpt/ --data train.csv
     ftc prune ckpt/ --data train.csv --keep 0.33
+    ftc prune resnet/ --data images/ --keep 0.5
+    ftc prune ckpt/ --data train.csv --layers 4
     ftc prune ckpt/ --data train.csv --vocabulary
     ftc quantize artifacts/ckpt-keep-0.33
     """
@@ -65,7 +84,9 @@ def prune(
         artifacts,
         data=dataset,
         vocabulary=vocabulary,
-        given=options.given(keep=keep),
+        given=options.given(
+            keep=keep, importance=None if importance is None else Importance(importance), layers=layers
+        ),
         rows=rows,
         output=output,
         force=force,

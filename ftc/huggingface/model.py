@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ftc.errors import InputError
+from ftc.huggingface.shapes import Shapes, differing, resized
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -83,17 +84,30 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
     return loaded
 
 
+def shapes_unlike_configured(model: PreTrainedModel, artifact: Artifact) -> Shapes:
+    """The shapes that a network's configuration does not say.
+
+    :param artifact: the checkpoint it was loaded from
+    """
+    import torch
+
+    with torch.device("meta"):
+        return differing(model, _own_class(artifact, model.config)._from_config(model.config))
+
+
 def _class(artifact: Artifact) -> Any:
     """What makes the network: transformers' automatic class, or for a pruned one its own class, resized."""
-    automatic, pruning = _automatic(artifact), artifact.manifest.pruning
+    pruning = artifact.manifest.pruning
     if pruning is None:
-        return automatic
+        return _automatic(artifact)
+    return resized(_own_class(artifact, config_of(artifact)), pruning.shapes)
+
+
+def _own_class(artifact: Artifact, config: Any) -> Any:
+    """The class that the automatic one takes; that one itself cannot be told to build it smaller."""
     from transformers.models.auto.auto_factory import _get_model_class
 
-    from ftc.huggingface.shapes import resized
-
-    # an automatic class builds what it finds here, and cannot be told to build it smaller
-    return resized(_get_model_class(config_of(artifact), automatic._model_mapping), pruning.shapes)
+    return _get_model_class(config, _automatic(artifact)._model_mapping)
 
 
 def config_of(artifact: Artifact) -> Any:

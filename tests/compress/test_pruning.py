@@ -260,12 +260,6 @@ def test_layers_that_share_weights_are_refused(rows: Dataset, tmp_path: Path) ->
         prune(open_any(checkpoint), tmp_path, data=rows)
 
 
-def test_networks_of_convolutions_are_named(image_checkpoint: Path, image_data: Dataset, tmp_path: Path) -> None:
-    twice = replace(image_data, examples=[*image_data.examples, *image_data.examples], labels=None)
-    with pytest.raises(InputError, match="ResNetForImageClassification"):
-        prune(open_any(image_checkpoint), tmp_path, data=twice)
-
-
 def test_exports_are_not_pruned(text_onnx: Artifact, rows: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="before they are exported"):
         prune(text_onnx, tmp_path, data=rows)

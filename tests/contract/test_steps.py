@@ -29,6 +29,9 @@ PARENTS = {
 }
 """For each format that a step takes, the fixture that makes one."""
 
+OWN_PARENTS = {"prune-channels": "image_root"}
+"""For steps that take some models of a format alone."""
+
 
 NEEDED = {"distill": {"teacher": "text_root"}}
 """Options without a default, and the fixture that makes them."""
@@ -63,7 +66,8 @@ def step(request: pytest.FixtureRequest) -> Step:
 
 @pytest.fixture(scope="module")
 def source(step: Step, request: pytest.FixtureRequest) -> Artifact:
-    parent: Artifact = request.getfixturevalue(PARENTS[STEPS.entries[step.name].takes])
+    fixture = OWN_PARENTS.get(step.name, PARENTS[STEPS.entries[step.name].takes])
+    parent: Artifact = request.getfixturevalue(fixture)
     return parent
 
 
