@@ -119,3 +119,12 @@ def test_images_learn_from_images(tmp_path: Path, image_data: Dataset) -> None:
     rows = image_data.part([*range(len(image_data)), *range(10)], "twice")
     made = distill(teacher, tmp_path / "made", data=rows, student=student, given={**FAST, "epochs": 2.0})
     assert made.manifest.training.teacher_id == teacher.manifest.id
+
+
+def test_fewer_layers_learn_from_all_of_them(text_root: Artifact, unlabelled: Dataset, tmp_path: Path) -> None:
+    made = distill(text_root, tmp_path, data=unlabelled, layers=1, given=FAST)
+    assert [link.step.name for link in made.manifest.lineage[1:]] == ["drop-layers", "distill"]
+    assert made.manifest.training.teacher_id == text_root.manifest.id
+    assert made.manifest.training.curve[-1].loss < made.manifest.training.curve[1].loss
+    with pytest.raises(InputError, match="choose one"):
+        distill(text_root, tmp_path, data=unlabelled, layers=1, student=text_root)
