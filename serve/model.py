@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from ftc import golden
 from ftc.errors import InputError
-from ftc.runtimes.session import SessionOptions, open_session
+from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
-from serve.batches import batches
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
-    from ftc.data import Example
     from ftc.runtimes.session import Session
     from ftc.tasks.classification import Prediction
+    from ftc.tasks.encoding import Encoded
     from ftc.tasks.task import Task
     from serve.bundle import Bundle
 
@@ -30,26 +29,35 @@ moves scores by hundredths, while a wrong tokenizer, label order or weight file 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An opened artifact that answers examples of its task."""
+    """An opened artifact that answers examples of its task.
+
+    :param callers: threads that may ask the session at the same time
+    """
 
     artifact: Artifact
     session: Session
     task: Task
+    callers: int
 
     @classmethod
     def open(cls, bundle: Bundle) -> Model:
-        """Load tokenizer or image preprocessing, and the model with the bundle's number of threads."""
-        session = open_session(bundle.artifact, SessionOptions(bundle.settings.threads))
-        return cls(bundle.artifact, session, open_task(bundle.artifact))
+        """Load tokenizer or image preprocessing, and the model with the bundle's number of threads.
 
-    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
-        """One prediction for each example, in their order."""
-        answers: list[Prediction | None] = [None] * len(examples)
-        for rows in batches(examples):
-            outputs = self.session.run(self.task.encode([examples[row] for row in rows]))
-            for row, answer in zip(rows, self.task.decode(outputs), strict=True):
-                answers[row] = answer
-        return [answer for answer in answers if answer is not None]
+        Without a number, a session whose calls go side by side gets one thread for each of as many calls as there
+        are cores; others get every core for one call. Threads of one operator wait for each other, calls do not.
+        """
+        from ftc.runtimes import RUNTIMES
+
+        threads, cores = bundle.settings.threads, available_cores()
+        concurrent = RUNTIMES.load(bundle.artifact.manifest.run.runtime).concurrent
+        if threads is None:
+            threads = 1 if concurrent else cores
+        session = open_session(bundle.artifact, SessionOptions(threads))
+        return cls(bundle.artifact, session, open_task(bundle.artifact), max(1, cores // threads) if concurrent else 1)
+
+    def answer(self, rows: Sequence[Encoded]) -> list[Prediction]:
+        """One prediction for each row of a batch, in their order."""
+        return self.task.decode(self.session.run(self.task.batch(rows)))
 
     def self_check(self) -> str | None:
         """Answer every golden example alone; the first wrong answer in words, or None if all are right.
@@ -62,8 +70,8 @@ class Model:
         parity = self.artifact.manifest.parity
         tolerance = QUANTIZED_TOLERANCE if parity is not None and parity.lossy else FLOAT_TOLERANCE
         expected = self.task.decode({self.artifact.manifest.output: kept.expected})
-        for number, (example, wanted) in enumerate(zip(kept.examples, expected, strict=True)):
-            difference = first_difference(self.predict([example])[0].scores, wanted.scores, tolerance)
+        for number, (example, wanted) in enumerate(zip(self.task.encode_each(kept.examples), expected, strict=True)):
+            difference = first_difference(self.answer([example])[0].scores, wanted.scores, tolerance)
             if difference is not None:
                 return f"golden example {number}: {difference}"
         return None

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @click.argument("artifact", required=False, type=options.DIRECTORY)
 @click.option("--name", help="The Bento's name.  [default: the artifact's]")
 @options.artifacts_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the model.  [default: all cores]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of one run of the model.  [default: by runtime]")
 @click.option(
     "--max-batch-size",
-    type=click.IntRange(2),
-    default=32,
+    type=click.IntRange(1),
+    default=8,
     show_default=True,
     help="Rows of concurrent requests that go through the model together.",
 )
@@ -32,7 +32,22 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=60_000,
     show_default=True,
-    help="Refuse with 503 what would take longer.",
+    help="Refuse with 503 what has waited longer.",
+)
+@click.option(
+    "--max-items", type=click.IntRange(1), default=256, show_default=True, help="Texts or images of one request."
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    help="Texts or images of all requests that are inside; refuse more with 503.",
+)
+@click.option(
+    "--max-body-bytes",
+    type=click.IntRange(1),
+    help="The largest body of a request.  [default: 1 MiB of texts, 16 MiB of images]",
 )
 @options.json_option
 def package(
@@ -42,6 +57,9 @@ def package(
     threads: int | None,
     max_batch_size: int,
     max_latency_ms: int,
+    max_items: int,
+    max_queue: int,
+    max_body_bytes: int | None,
     as_json: bool,
 ) -> None:
     """Build a Bento, start it, and keep it if it answers every golden example as the artifact does.
@@ -62,7 +80,15 @@ def package(
     if artifact is not None:
         refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
-    settings = Settings(threads, max_batch_size, max_latency_ms, measured(chosen, artifacts))
+    settings = Settings(
+        threads=threads,
+        max_batch_size=max_batch_size,
+        max_latency_ms=max_latency_ms,
+        max_items=max_items,
+        max_queue=max_queue,
+        max_body_bytes=max_body_bytes,
+        measured=measured(chosen, artifacts),
+    )
     packaged = run(chosen, settings, name)
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
 

@@ -184,7 +184,17 @@ def test_a_runtime_without_a_service_is_refused(text_onnx: Artifact) -> None:
         package(Artifact(text_onnx.path, manifest))
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"threads": 2**40}, {"max_batch_size": 1}, {"max_latency_ms": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threads": 0},
+        {"threads": 2**40},
+        {"max_batch_size": 0},
+        {"max_queue": 9},
+        {"max_body_bytes": 0},
+        {"max_latency_ms": 0},
+    ],
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(InputError, match=r"must be (at least|from 1 to)"):
         Settings(**wrong)

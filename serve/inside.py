@@ -1,0 +1,77 @@
+"""What a running service holds: the opened model, its engine, and its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ftc.runtimes.session import available_cores
+from ftc.tasks import TASKS
+from serve import journal
+from serve.engine import Engine
+from serve.metrics import Metrics
+from serve.model import Model
+
+if TYPE_CHECKING:
+    from ftc.tasks.classification import Prediction
+    from ftc.tasks.encoding import Encoded
+    from serve.bundle import Bundle
+
+
+MAX_BODY_BYTES = {True: 2**20, False: 2**24}
+"""Of texts, and of images, unless the settings say otherwise."""
+
+
+class Inside:
+    """Opened when the service starts, closed when it has answered its last request.
+
+    `wrong` says what the model answered otherwise than it should; None if it is right.
+    """
+
+    model: Model
+    engine: Engine
+    metrics: Metrics
+    wrong: str | None
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self.settings = bundle.settings
+        self.is_text = TASKS.load(bundle.artifact.manifest.task).modality == "text"
+        self.preparing_threads = available_cores()
+        self.max_body_bytes = bundle.settings.max_body_bytes or MAX_BODY_BYTES[self.is_text]
+
+    def open(self) -> None:
+        """Load the model and let it answer its golden examples."""
+        manifest, settings = self._bundle.artifact.manifest, self.settings
+        self.model = Model.open(self._bundle)
+        self.metrics = Metrics(manifest.task, manifest.labels)
+        self.engine = Engine(
+            self.model.answer,
+            callers=self.model.callers,
+            max_batch_size=settings.max_batch_size,
+            max_queue=settings.max_queue,
+            max_latency_s=settings.max_latency_ms / 1e3,
+            ran=self.metrics.batch_rows.observe,
+        )
+        self.wrong = self.model.self_check()
+        if self.wrong is not None:
+            journal.failed("not ready", reason=self.wrong)
+        self.engine.start()
+        journal.write("started", name=manifest.name, id=manifest.id, callers=self.model.callers)
+
+    def close(self) -> None:
+        """Answer what still waits, and say goodbye."""
+        self.engine.close()
+        journal.write("stopped")
+
+    @property
+    def is_alive(self) -> bool:
+        return self.engine.is_alive
+
+    def count(self, rows: Sequence[Encoded], predictions: Sequence[Prediction]) -> None:
+        """Count what was asked and answered."""
+        for row, prediction in zip(rows, predictions, strict=True):
+            self.metrics.input_length.observe(row.length)
+            self.metrics.answers[prediction.label].inc()
+            if row.truncated:
+                self.metrics.truncated.inc()
