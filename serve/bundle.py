@@ -22,7 +22,8 @@ class Settings:
 
     :param threads: threads inside one operator; None leaves it to the runtime: one for each of as many runs at once as
         there are cores, or every core for one run
-    :param max_batch_size: rows of concurrent requests that are put through the model together
+    :param max_batch_size: rows of concurrent requests that are put through the model together; None for 8, or 1 where
+        the other rows of a batch change a row's answer
     :param max_latency_ms: a request that has waited longer than this is refused with 503
     :param max_items: texts or images that one request may have
     :param max_queue: rows of all requests that may be inside at once; beyond them requests are refused with 503
@@ -32,7 +33,7 @@ class Settings:
     """
 
     threads: int | None = None
-    max_batch_size: int = 8
+    max_batch_size: int | None = None
     max_latency_ms: int = 60_000
     max_items: int = 256
     max_queue: int = 1024

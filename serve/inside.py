@@ -22,6 +22,10 @@ MAX_BODY_BYTES = {True: 2**20, False: 2**24}
 """Of texts, and of images, unless the settings say otherwise."""
 
 
+MAX_BATCH_SIZE = 8
+"""Rows of one run unless the settings say otherwise; twice as many were no faster on one thread."""
+
+
 class Inside:
     """Opened when the service starts, closed when it has answered its last request.
 
@@ -44,11 +48,12 @@ class Inside:
         """Load the model and let it answer its golden examples."""
         manifest, settings = self._bundle.artifact.manifest, self.settings
         self.model = Model.open(self._bundle)
+        most = settings.max_batch_size or (MAX_BATCH_SIZE if self.model.rows_are_independent() else 1)
         self.metrics = Metrics(manifest.task, manifest.labels)
         self.engine = Engine(
             self.model.answer,
             callers=self.model.callers,
-            max_batch_size=settings.max_batch_size,
+            max_batch_size=most,
             max_queue=settings.max_queue,
             max_latency_s=settings.max_latency_ms / 1e3,
             ran=self.metrics.batch_rows.observe,
@@ -57,7 +62,7 @@ class Inside:
         if self.wrong is not None:
             journal.failed("not ready", reason=self.wrong)
         self.engine.start()
-        journal.write("started", name=manifest.name, id=manifest.id, callers=self.model.callers)
+        journal.write("started", name=manifest.name, id=manifest.id, callers=self.model.callers, max_batch_size=most)
 
     def close(self) -> None:
         """Answer what still waits, and say goodbye."""

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-batch-size",
     type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Rows of concurrent requests that go through the model together.",
+    help="Rows of concurrent requests that go through the model together.  [default: 8, or 1 where they change each "
+    "other's answers]",
 )
 @click.option(
     "--max-latency-ms",
@@ -55,7 +54,7 @@ def package(
     name: str | None,
     artifacts: Path,
     threads: int | None,
-    max_batch_size: int,
+    max_batch_size: int | None,
     max_latency_ms: int,
     max_items: int,
     max_queue: int,
