@@ -59,8 +59,11 @@ class Lifecycle:
 
 FtcService = _WithApi(
     name="ftc",
-    # loopback, unless whoever starts it says otherwise; the image does
     config={"http": {"host": "127.0.0.1"}},
     inner=Lifecycle,
-    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
+    envs=[
+        {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
+        # read by the command in the image: nobody reaches a container's loopback
+        {"name": "BENTOML_HOST", "value": "0.0.0.0"},
+    ],
 )

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
+from ftc.errors import InputError
 
 if TYPE_CHECKING:
+    from serve.edge import EdgeBundle
     from serve.package import Packaged
 
 
 @click.command()
 @click.argument("artifact", required=False, type=options.DIRECTORY)
 @click.option("--name", help="The Bento's name.  [default: the artifact's]")
+@click.option("--for", "purpose", type=click.Choice(["service", "edge"]), default="service", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The edge bundle's file.  [default: ./NAME-ID.tar.gz]"
+)
 @options.artifacts_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of one run of the model.  [default: by runtime]")
 @click.option(
@@ -52,6 +58,8 @@ if TYPE_CHECKING:
 def package(
     artifact: Path | None,
     name: str | None,
+    purpose: str,
+    output: Path | None,
     artifacts: Path,
     threads: int | None,
     max_batch_size: int | None,
@@ -65,10 +73,15 @@ def package(
 
     Without ARTIFACT, the winner of the latest ftc bench. Bentos go to BentoML's store (BENTOML_HOME).
 
+    With --for edge, write an archive for release pipelines instead: model, vocabulary, labels, golden examples, model
+    card, checksums, SBOM, and a decoder in Python that has answered the golden examples. The same artifact gives the
+    same bytes.
+
     \b
     ftc package                                       the winner
     ftc package artifacts/ckpt-onnx-dynamic-int8    this one
     ftc package --threads 2 --name sentiment          as it will be deployed
+    ftc package --for edge -o sentiment.tar.gz        for devices
     """
     from bench.winner import latest_winner, measured
     from ftc.checkpoint import open_any
@@ -79,6 +92,15 @@ def package(
     if artifact is not None:
         refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
+    if purpose == "edge":
+        from serve.edge import package_edge
+
+        target = output or Path(f"{chosen.manifest.name}-{chosen.manifest.id}.tar.gz")
+        bundle = package_edge(chosen, target, measured(chosen, artifacts))
+        click.echo(json.dumps(asdict(bundle)) if as_json else _edge_report(bundle))
+        return
+    if output is not None:
+        raise InputError("-o names an edge bundle's file; a Bento goes to BentoML's store. Use --name, or --for edge.")
     settings = Settings(
         threads=threads,
         max_batch_size=max_batch_size,
@@ -92,6 +114,17 @@ def package(
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
 
 
+def _edge_report(bundle: EdgeBundle) -> str:
+    from ftc.cli.show import size
+
+    return (
+        f"{bundle.path}  {size(bundle.size_bytes)}  sha256 {bundle.sha256}\n"
+        f"  checked: its decoder, in a process of its own, answered all {bundle.replayed} golden examples\n"
+        f"  its decoder needs: {', '.join(bundle.requirements)}\n"
+        "  next: unpack it, sha256sum -c SHA256SUMS, python decode.py --replay"
+    )
+
+
 def _report(packaged: Packaged) -> str:
     from ftc.cli.show import size
 
@@ -99,6 +132,6 @@ def _report(packaged: Packaged) -> str:
     return (
         f"{packaged.tag}  {size(packaged.size_bytes)}  {packaged.runtime}\n"
         f"  checked: started, and all {packaged.replayed} golden examples answered as by the artifact\n"
-        f"  needs: {needs} and what they need, {packaged.packages} pinned packages\n"
+        f"  needs: {needs} and what they need, {packaged.packages} pinned packages of {size(packaged.packages_bytes)}\n"
         f"  next: ftc serve, or bentoml containerize {packaged.tag}"
     )
