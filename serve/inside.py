@@ -36,6 +36,7 @@ class Inside:
     engine: Engine
     metrics: Metrics
     wrong: str | None
+    max_batch_size: int
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -45,24 +46,35 @@ class Inside:
         self.max_body_bytes = bundle.settings.max_body_bytes or MAX_BODY_BYTES[self.is_text]
 
     def open(self) -> None:
-        """Load the model and let it answer its golden examples."""
-        manifest, settings = self._bundle.artifact.manifest, self.settings
+        """Load the model, let it answer its golden examples, and start the engine."""
+        manifest = self._bundle.artifact.manifest
         self.model = Model.open(self._bundle)
-        most = settings.max_batch_size or (MAX_BATCH_SIZE if self.model.rows_are_independent() else 1)
         self.metrics = Metrics(manifest.task, manifest.labels)
-        self.engine = Engine(
-            self.model.answer,
-            callers=self.model.callers,
-            max_batch_size=most,
-            max_queue=settings.max_queue,
-            max_latency_s=settings.max_latency_ms / 1e3,
-            ran=self.metrics.batch_rows.observe,
-        )
         self.wrong = self.model.self_check()
         if self.wrong is not None:
             journal.failed("not ready", reason=self.wrong)
+        independent = self.model.rows_are_independent()
+        self.max_batch_size = self.settings.max_batch_size or (MAX_BATCH_SIZE if independent else 1)
+        self.engine = self.new_engine()
         self.engine.start()
-        journal.write("started", name=manifest.name, id=manifest.id, callers=self.model.callers, max_batch_size=most)
+        journal.write(
+            "started",
+            name=manifest.name,
+            id=manifest.id,
+            callers=self.model.callers,
+            max_batch_size=self.max_batch_size,
+        )
+
+    def new_engine(self) -> Engine:
+        """An engine for the opened model, not started."""
+        return Engine(
+            self.model.answer,
+            callers=self.model.callers,
+            max_batch_size=self.max_batch_size,
+            max_queue=self.settings.max_queue,
+            max_latency_s=self.settings.max_latency_ms / 1e3,
+            ran=self.metrics.batch_rows.observe,
+        )
 
     def close(self) -> None:
         """Answer what still waits, and say goodbye."""
