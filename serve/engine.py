@@ -56,13 +56,11 @@ class Engine:
         max_batch_size: int,
         max_queue: int,
         max_latency_s: float,
-        ran: Callable[[int], None],
     ) -> None:
         """:param answer: called from `callers` threads at once
         :param max_latency_s: a row that has waited so long is refused instead of run
-        :param ran: told the number of rows of every batch
         """
-        self._answer, self._ran = answer, ran
+        self._answer = answer
         self._max_batch_size, self._max_queue, self._max_latency_s = max_batch_size, max_queue, max_latency_s
         self._inside = 0
         self._waiting: list[_Row] = []
@@ -134,7 +132,6 @@ class Engine:
                     answers = Refusal(503, "the request has waited too long; try again later", 1)
                 else:
                     answers = self._answer([row.encoded for row in rows])
-                    self._ran(len(rows))
             except Exception as error:  # whatever it is, it is the requests' answer, and the thread lives on
                 answers = error
             self._busy_since_s[number] = None

@@ -63,6 +63,10 @@ class Model:
         """One prediction for each row of a batch, in their order."""
         return self.task.decode(self.session.run(self.task.batch(rows)))
 
+    def answer_alone(self, rows: Sequence[Encoded]) -> list[Prediction]:
+        """The same, each row in a run of its own."""
+        return [self.answer([row])[0] for row in rows]
+
     def self_check(self) -> str | None:
         """Answer every golden example alone; the first wrong answer in words, or None if all are right.
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ftc.tasks.classification import Prediction
 from ftc.tasks.encoding import Encoded
-from serve.batches import SLACK, SPREAD, together
+from serve.batches import LONGEST, SLACK, SPREAD, together
 from serve.engine import Engine
 from serve.refusal import Refusal
 
@@ -26,6 +26,7 @@ def test_a_batch_holds_the_oldest_row_and_others_of_like_length(lengths: list[in
     assert places[0] == 0
     assert len(places) <= most
     assert max(taken) <= max(min(taken) * SPREAD, min(taken) + SLACK)
+    assert len(taken) == 1 or len(taken) * max(taken) <= LONGEST
     if len(taken) < most:  # nothing that is nearer to the oldest than what was taken is left behind
         left = [length for place, length in enumerate(lengths) if place not in places]
         assert all(abs(length - lengths[0]) >= max(abs(other - lengths[0]) for other in taken) for length in left)
@@ -58,7 +59,7 @@ async def asked(engine: Engine, *lengths: int) -> list[str]:
 
 
 def run(recorded: Recorded, work: Any, **settings: Any) -> Any:
-    defaults = {"callers": 1, "max_batch_size": 8, "max_queue": 100, "max_latency_s": 60.0, "ran": lambda _: None}
+    defaults = {"callers": 1, "max_batch_size": 8, "max_queue": 100, "max_latency_s": 60.0}
 
     async def main() -> Any:
         engine = Engine(recorded, **(defaults | settings))
