@@ -20,23 +20,35 @@ SETTINGS = "service.json"
 class Settings:
     """How a service runs its model.
 
-    :param threads: threads inside one operator; None takes every core the process may use
-    :param max_batch_size: rows of concurrent requests that are put through the model together
-    :param max_latency_ms: a request that would take longer than this is refused with 503
+    :param threads: threads inside one operator; None leaves it to the runtime: one for each of as many runs at once as
+        there are cores, or every core for one run
+    :param max_batch_size: rows of concurrent requests that are put through the model together; None for 8, or 1 where
+        the other rows of a batch change a row's answer
+    :param max_latency_ms: a request that has waited longer than this is refused with 503
+    :param max_items: texts or images that one request may have
+    :param max_queue: rows of all requests that may be inside at once; beyond them requests are refused with 503
+    :param max_body_bytes: the largest body of a request, larger ones are refused with 413; None for 1 MiB of texts and
+        16 MiB of images
     :param measured: the leaderboard's row for this artifact, if there is one
     """
 
     threads: int | None = None
-    max_batch_size: int = 32
+    max_batch_size: int | None = None
     max_latency_ms: int = 60_000
+    max_items: int = 256
+    max_queue: int = 1024
+    max_body_bytes: int | None = None
     measured: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
-            ("max-batch-size", self.max_batch_size, 2),  # the smallest that BentoML's batching takes
+            ("max-batch-size", self.max_batch_size, 1),
             ("max-latency-ms", self.max_latency_ms, 1),
+            ("max-items", self.max_items, 1),
+            ("max-queue", self.max_queue, self.max_items),  # the largest request must fit
+            ("max-body-bytes", self.max_body_bytes, 1),
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise InputError(f"--{name} must be at least {least}, got {value}.")
         SessionOptions(self.threads)  # refuses what no session takes
 

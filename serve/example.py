@@ -6,6 +6,9 @@ import json
 
 EXAMPLE_TEXT = "a charming and often affecting journey"
 EXAMPLE_PAIR = {"text": "A man is playing a guitar.", "text_pair": "Somebody is making music."}
+EXAMPLE_IMAGE = (  # a PNG of 8 x 8 pixels
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGUlEQVR42mNkYGhQYGDARCwMCgxYweCUAABobwJednxjlwAAAABJRU5ErkJggg=="
+)
 
 
 def curl(task: str, url: str, form: str | None = None) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 import tempfile
 from pathlib import Path
 
-from ftc.console import say, verbosity
+from ftc.console import caution, say, verbosity
 from ftc.errors import RunError
-from serve import store
+from serve import access, store
 from serve.bundle import Settings, form_of
 from serve.context import stage
 from serve.example import curl
@@ -24,6 +25,8 @@ def serve_forever(target: str | None, host: str, port: int, settings: Settings) 
     :raises RunError: if the service does not become ready or ends by itself
     """
     require_free(host, port)
+    if access.required_key() is None and not ipaddress.ip_address(host).is_loopback:
+        caution(f"anybody who reaches {host} can ask; set {access.VARIABLE} to require a key")
     with tempfile.TemporaryDirectory(prefix="ftc-serve-") as place:
         if target is not None and Path(target).exists():
             from ftc.checkpoint import open_any

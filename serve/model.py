@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from ftc import golden
 from ftc.errors import InputError
-from ftc.runtimes.session import SessionOptions, open_session
+from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
-from serve.batches import batches
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
-    from ftc.data import Example
     from ftc.runtimes.session import Session
     from ftc.tasks.classification import Prediction
+    from ftc.tasks.encoding import Encoded
     from ftc.tasks.task import Task
     from serve.bundle import Bundle
 
@@ -28,28 +27,45 @@ QUANTIZED_TOLERANCE = 0.05
 moves scores by hundredths, while a wrong tokenizer, label order or weight file moves them by tenths."""
 
 
+INDEPENDENT_TOLERANCE = 1e-3
+"""Largest difference of a score that other rows of the same batch may cause without being said to change it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An opened artifact that answers examples of its task."""
+    """An opened artifact that answers examples of its task.
+
+    :param callers: threads that may ask the session at the same time
+    """
 
     artifact: Artifact
     session: Session
     task: Task
+    callers: int
 
     @classmethod
     def open(cls, bundle: Bundle) -> Model:
-        """Load tokenizer or image preprocessing, and the model with the bundle's number of threads."""
-        session = open_session(bundle.artifact, SessionOptions(bundle.settings.threads))
-        return cls(bundle.artifact, session, open_task(bundle.artifact))
+        """Load tokenizer or image preprocessing, and the model with the bundle's number of threads.
 
-    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
-        """One prediction for each example, in their order."""
-        answers: list[Prediction | None] = [None] * len(examples)
-        for rows in batches(examples):
-            outputs = self.session.run(self.task.encode([examples[row] for row in rows]))
-            for row, answer in zip(rows, self.task.decode(outputs), strict=True):
-                answers[row] = answer
-        return [answer for answer in answers if answer is not None]
+        Without a number, a session whose calls go side by side gets one thread for each of as many calls as there
+        are cores; others get every core for one call. Threads of one operator wait for each other, calls do not.
+        """
+        from ftc.runtimes import RUNTIMES
+
+        threads, cores = bundle.settings.threads, available_cores()
+        concurrent = RUNTIMES.load(bundle.artifact.manifest.run.runtime).concurrent
+        if threads is None:
+            threads = 1 if concurrent else cores
+        session = open_session(bundle.artifact, SessionOptions(threads))
+        return cls(bundle.artifact, session, open_task(bundle.artifact), max(1, cores // threads) if concurrent else 1)
+
+    def answer(self, rows: Sequence[Encoded]) -> list[Prediction]:
+        """One prediction for each row of a batch, in their order."""
+        return self.task.decode(self.session.run(self.task.batch(rows)))
+
+    def answer_alone(self, rows: Sequence[Encoded]) -> list[Prediction]:
+        """The same, each row in a run of its own."""
+        return [self.answer([row])[0] for row in rows]
 
     def self_check(self) -> str | None:
         """Answer every golden example alone; the first wrong answer in words, or None if all are right.
@@ -62,11 +78,26 @@ class Model:
         parity = self.artifact.manifest.parity
         tolerance = QUANTIZED_TOLERANCE if parity is not None and parity.lossy else FLOAT_TOLERANCE
         expected = self.task.decode({self.artifact.manifest.output: kept.expected})
-        for number, (example, wanted) in enumerate(zip(kept.examples, expected, strict=True)):
-            difference = first_difference(self.predict([example])[0].scores, wanted.scores, tolerance)
+        for number, (example, wanted) in enumerate(zip(self.task.encode_each(kept.examples), expected, strict=True)):
+            difference = first_difference(self.answer([example])[0].scores, wanted.scores, tolerance)
             if difference is not None:
                 return f"golden example {number}: {difference}"
         return None
+
+    def rows_are_independent(self) -> bool:
+        """Whether the golden examples get the same answers together, in batches of like lengths, as each alone.
+
+        They do not where a batch shares its scales, as in dynamic INT8: scores of SST-2 rows moved by up to 0.26 with
+        the rows that other clients happened to send.
+        """
+        rows = sorted(self.task.encode_each(golden.read(self.artifact.path).examples), key=lambda row: row.length)
+        for start in range(len(rows) - 1):
+            pair = rows[start : start + 2]
+            alone = [self.answer([row])[0].scores for row in pair]
+            for scores, wanted in zip(self.answer(pair), alone, strict=True):
+                if first_difference(scores.scores, wanted, INDEPENDENT_TOLERANCE) is not None:
+                    return False
+        return True
 
 
 def first_difference(scores: dict[str, float], wanted: dict[str, float], tolerance: float) -> str | None:

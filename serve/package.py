@@ -35,6 +35,7 @@ class Packaged:
     :param size_bytes: code, model and environment files, uncompressed
     :param replayed: golden examples whose scores agreed to 1e-5
     :param requirements: what the service imports, pinned; what those need is pinned as well
+    :param packages_bytes: what all pinned packages take when they are installed
     """
 
     tag: str
@@ -45,6 +46,7 @@ class Packaged:
     replayed: int
     requirements: tuple[str, ...]
     packages: int
+    packages_bytes: int
 
 
 def package(artifact: Artifact, settings: Settings | None = None, name: str | None = None) -> Packaged:
@@ -83,6 +85,7 @@ def package(artifact: Artifact, settings: Settings | None = None, name: str | No
         replayed=replayed,
         requirements=tuple(packages[: len(direct)]),
         packages=len(packages),
+        packages_bytes=requirements.installed_bytes(packages),
     )
 
 

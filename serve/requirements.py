@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftc.errors import InputError, MissingExtra
@@ -65,3 +66,22 @@ def pinned(names: Sequence[str]) -> list[str]:
             needs = map(Requirement, distribution.requires or ())
             waiting += [need for need in needs if not need.marker or need.marker.evaluate({"extra": extra})]
     return [f"{name}=={version}" for name, version in versions.items()]
+
+
+def pinned_alone(names: Sequence[str]) -> list[str]:
+    """The named packages as `name==version`, without what they need.
+
+    :raises MissingExtra: if a package is not installed
+    """
+    return [pin for pin in pinned(names) if pin.partition("==")[0] in names]
+
+
+def installed_bytes(pins: Sequence[str]) -> int:
+    """What pinned packages take on this disk, code and libraries, without compiled Python."""
+    size_bytes = 0
+    for pin in pins:
+        for file in metadata.files(pin.partition("==")[0]) or ():
+            path = Path(str(file.locate()))
+            if file.suffix != ".pyc" and path.is_file():
+                size_bytes += path.stat().st_size
+    return size_bytes

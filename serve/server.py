@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ftc.errors import InputError, RunError
+from serve import access
 
 START_S = 180.0
 STOP_S = 10.0
@@ -39,7 +40,8 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON that a GET answers with."""
-        with _opener.open(self.url + path, timeout=START_S) as answer:
+        request = urllib.request.Request(self.url + path, headers=_key())
+        with _opener.open(request, timeout=START_S) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: Any) -> Any:
@@ -48,7 +50,7 @@ class Server:
         :raises RunError: if the answer is an error; the message holds it
         """
         request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **_key()}
         )
         try:
             with _opener.open(request, timeout=START_S) as answer:
@@ -90,6 +92,12 @@ class Server:
             children = psutil.Process(self.process.pid).children(recursive=True)
             return {child.pid for child in children if _is_worker(child)}
         return set()
+
+
+def _key() -> dict[str, str]:
+    # the server has the same environment
+    key = access.required_key()
+    return {} if key is None else {access.HEADER: key.decode()}
 
 
 def _is_worker(process: Any) -> bool:

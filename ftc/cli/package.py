@@ -10,48 +10,78 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
+from ftc.errors import InputError
 
 if TYPE_CHECKING:
+    from serve.edge import EdgeBundle
     from serve.package import Packaged
 
 
 @click.command()
 @click.argument("artifact", required=False, type=options.DIRECTORY)
 @click.option("--name", help="The Bento's name.  [default: the artifact's]")
+@click.option("--for", "purpose", type=click.Choice(["service", "edge"]), default="service", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The edge bundle's file.  [default: ./NAME-ID.tar.gz]"
+)
 @options.artifacts_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the model.  [default: all cores]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of one run of the model.  [default: by runtime]")
 @click.option(
     "--max-batch-size",
-    type=click.IntRange(2),
-    default=32,
-    show_default=True,
-    help="Rows of concurrent requests that go through the model together.",
+    type=click.IntRange(1),
+    help="Rows of concurrent requests that go through the model together.  [default: 8, or 1 where they change each "
+    "other's answers]",
 )
 @click.option(
     "--max-latency-ms",
     type=click.IntRange(1),
     default=60_000,
     show_default=True,
-    help="Refuse with 503 what would take longer.",
+    help="Refuse with 503 what has waited longer.",
+)
+@click.option(
+    "--max-items", type=click.IntRange(1), default=256, show_default=True, help="Texts or images of one request."
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    help="Texts or images of all requests that are inside; refuse more with 503.",
+)
+@click.option(
+    "--max-body-bytes",
+    type=click.IntRange(1),
+    help="The largest body of a request.  [default: 1 MiB of texts, 16 MiB of images]",
 )
 @options.json_option
 def package(
     artifact: Path | None,
     name: str | None,
+    purpose: str,
+    output: Path | None,
     artifacts: Path,
     threads: int | None,
-    max_batch_size: int,
+    max_batch_size: int | None,
     max_latency_ms: int,
+    max_items: int,
+    max_queue: int,
+    max_body_bytes: int | None,
     as_json: bool,
 ) -> None:
     """Build a Bento, start it, and keep it if it answers every golden example as the artifact does.
 
     Without ARTIFACT, the winner of the latest ftc bench. Bentos go to BentoML's store (BENTOML_HOME).
 
+    With --for edge, write an archive for release pipelines instead: model, vocabulary, labels, golden examples, model
+    card, checksums, SBOM, and a decoder in Python that has answered the golden examples. The same artifact gives the
+    same bytes.
+
     \b
     ftc package                                       the winner
     ftc package artifacts/ckpt-onnx-dynamic-int8    this one
     ftc package --threads 2 --name sentiment          as it will be deployed
+    ftc package --for edge -o sentiment.tar.gz        for devices
     """
     from bench.winner import latest_winner, measured
     from ftc.checkpoint import open_any
@@ -62,9 +92,37 @@ def package(
     if artifact is not None:
         refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
-    settings = Settings(threads, max_batch_size, max_latency_ms, measured(chosen, artifacts))
+    if purpose == "edge":
+        from serve.edge import package_edge
+
+        target = output or Path(f"{chosen.manifest.name}-{chosen.manifest.id}.tar.gz")
+        bundle = package_edge(chosen, target, measured(chosen, artifacts))
+        click.echo(json.dumps(asdict(bundle)) if as_json else _edge_report(bundle))
+        return
+    if output is not None:
+        raise InputError("-o names an edge bundle's file; a Bento goes to BentoML's store. Use --name, or --for edge.")
+    settings = Settings(
+        threads=threads,
+        max_batch_size=max_batch_size,
+        max_latency_ms=max_latency_ms,
+        max_items=max_items,
+        max_queue=max_queue,
+        max_body_bytes=max_body_bytes,
+        measured=measured(chosen, artifacts),
+    )
     packaged = run(chosen, settings, name)
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
+
+
+def _edge_report(bundle: EdgeBundle) -> str:
+    from ftc.cli.show import size
+
+    return (
+        f"{bundle.path}  {size(bundle.size_bytes)}  sha256 {bundle.sha256}\n"
+        f"  checked: its decoder, in a process of its own, answered all {bundle.replayed} golden examples\n"
+        f"  its decoder needs: {', '.join(bundle.requirements)}\n"
+        "  next: unpack it, sha256sum -c SHA256SUMS, python decode.py --replay"
+    )
 
 
 def _report(packaged: Packaged) -> str:
@@ -74,6 +132,6 @@ def _report(packaged: Packaged) -> str:
     return (
         f"{packaged.tag}  {size(packaged.size_bytes)}  {packaged.runtime}\n"
         f"  checked: started, and all {packaged.replayed} golden examples answered as by the artifact\n"
-        f"  needs: {needs} and what they need, {packaged.packages} pinned packages\n"
+        f"  needs: {needs} and what they need, {packaged.packages} pinned packages of {size(packaged.packages_bytes)}\n"
         f"  next: ftc serve, or bentoml containerize {packaged.tag}"
     )

@@ -81,17 +81,18 @@ def _stored(images: EncodedImages, source: str) -> Iterator[bytes]:
             advance()
 
 
-def decode(encoded: bytes, where: str) -> NDArray[np.uint8]:
+def decode(encoded: bytes, where: str, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """An image file's pixels as RGB uint8 (H, W, 3); its EXIF orientation is not applied, transparency is dropped.
 
     Grey in 16 bits is scaled to 8.
 
-    :raises InputError: if it is damaged, of no known format, of more pixels than Pillow considers safe, or holds
-        numbers whose black and white are not known (32-bit integers, floats)
+    :param max_pixels: the most that are unpacked; None for what Pillow considers safe
+    :raises InputError: if it is damaged, of no known format, of more pixels than are allowed, or holds numbers whose
+        black and white are not known (32-bit integers, floats)
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            limit = Image.MAX_IMAGE_PIXELS
+            limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
             if limit is not None and image.width * image.height > limit:
                 raise InputError(f"{where}: {image.width} x {image.height} pixels; up to {limit} are allowed")
             return _rgb(image, where)

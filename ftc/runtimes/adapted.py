@@ -28,6 +28,7 @@ class Adapted:
     formats: ClassVar[frozenset[str]] = frozenset({"onnx", "tflite", "openvino"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset()
+    concurrent: ClassVar[bool] = False
 
     def __init__(self, session: Session, artifact: Artifact) -> None:
         manifest = artifact.manifest

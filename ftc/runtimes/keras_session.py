@@ -23,6 +23,7 @@ class KerasSession:
     formats: ClassVar[frozenset[str]] = frozenset({"keras"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset()
+    concurrent: ClassVar[bool] = False
 
     def __init__(self, function: Any, holder: Any, threads: int) -> None:
         self._function = function

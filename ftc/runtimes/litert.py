@@ -55,6 +55,7 @@ class LiteRt:
     formats: ClassVar[frozenset[str]] = frozenset({"tflite"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset({LENGTHS})
+    concurrent: ClassVar[bool] = False
 
     def __init__(self, model: CompiledModel, manifest: Manifest, buckets: Buckets | None, threads: int) -> None:
         self._model, self._manifest = [model], manifest

@@ -28,6 +28,7 @@ class LiteRtFile:
     formats: ClassVar[frozenset[str]] = frozenset({"tflite"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset()
+    concurrent: ClassVar[bool] = False
 
     def __init__(self, path: Path, threads: int) -> None:
         try:

@@ -22,6 +22,7 @@ class OnnxRuntime:
     formats: ClassVar[frozenset[str]] = frozenset({"onnx"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset({"optimization.disable_specified_optimizers"})
+    concurrent: ClassVar[bool] = True
 
     def __init__(self, session: ort.InferenceSession, path: Path, settings: Mapping[str, str], threads: int) -> None:
         self._session = session

@@ -39,6 +39,7 @@ class OpenVinoRuntime:
     formats: ClassVar[frozenset[str]] = frozenset({"openvino"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset({LENGTHS, HINT, "INFERENCE_PRECISION_HINT"})
+    concurrent: ClassVar[bool] = False
 
     def __init__(
         self,

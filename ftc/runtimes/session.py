@@ -47,10 +47,12 @@ class Session(Protocol):
     `run` takes the tensors of the manifest's `inputs` (batch first) and returns those of its `outputs`.
     `conditions` names what was really used: threads, providers, graph options. `settings` are the keys that a
     manifest may set: what a file from elsewhere asks for beyond them, such as a place for a cache, is refused.
+    `concurrent` says that calls of `run` from several threads go side by side; elsewhere they wait for each other.
     """
 
     formats: ClassVar[frozenset[str]]
     settings: ClassVar[frozenset[str]]
+    concurrent: ClassVar[bool]
     devices: ClassVar[frozenset[str]]
 
     @classmethod

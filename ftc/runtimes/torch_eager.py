@@ -24,6 +24,7 @@ class TorchEager:
     formats: ClassVar[frozenset[str]] = frozenset({"huggingface"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     settings: ClassVar[frozenset[str]] = frozenset({MODEL_CLASS})
+    concurrent: ClassVar[bool] = False
 
     def __init__(self, model: PreTrainedModel, threads: int) -> None:
         self._model = model

@@ -6,8 +6,9 @@ No transformers and no torch: a service or an edge device carries only `tokenize
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from ftc.data import Example
 
 TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example as the model will see it, before it meets others in a batch.
+
+    :param length: tokens of a text, special ones included, or pixels along an image's longer side
+    :param truncated: whether a text was longer than the model takes, and was cut
+    :param content: what the encoder that made it puts into tensors
+    """
+
+    length: int
+    truncated: bool
+    content: Any
 
 
 class TextEncoder:
@@ -59,6 +74,13 @@ class TextEncoder:
 
         :raises InputError: if an example is no text and no pair of texts, or the tokenizer has no token for it
         """
+        return self.batch(self.each(examples))
+
+    def each(self, examples: Sequence[Example]) -> list[Encoded]:
+        """The tokens of each example by itself, cut to what the model takes.
+
+        :raises InputError: as above
+        """
         for example in examples:
             if not isinstance(example, str | tuple):
                 raise InputError(f"a text model takes texts or pairs of texts, got {type(example).__name__}.")
@@ -66,7 +88,12 @@ class TextEncoder:
             encodings = self._tokenizer.encode_batch(cast("list[str]", list(examples)))
         except Exception as error:  # bare Exception: a vocabulary without its unknown token, half of a surrogate pair
             raise InputError(f"the tokenizer cannot take these texts: {str(error)[:200]}.") from error
-        length = max(len(encoding) for encoding in encodings)
+        return [Encoded(len(encoding.ids), bool(encoding.overflowing), encoding) for encoding in encodings]
+
+    def batch(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
+        """:return: for each of the model's inputs an int64 array (batch, length of the longest example)"""
+        encodings = [example.content for example in encoded]
+        length = max(example.length for example in encoded)
         spec = self.preprocessing
         return {name: self._padded(encodings, name, spec.padding(name), length) for name in spec.inputs}
 
@@ -97,7 +124,18 @@ class ImageEncoder:
 
         :raises InputError: if an example is no uint8 array of shape (H, W, 3)
         """
-        batch = np.stack([self._encode(example) for example in examples])
+        return self.batch(self.each(examples))
+
+    def each(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Each image by itself, resized, cropped and normalized.
+
+        :raises InputError: as above
+        """
+        return [Encoded(self.length(example), False, self._encode(example)) for example in examples]
+
+    def batch(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
+        """:return: float32 (batch, 3, height, width), or (batch, height, width, 3) for layout NHWC"""
+        batch = np.stack([example.content for example in encoded])
         if self.preprocessing.layout == "NCHW":
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         return {self.preprocessing.input: batch}

@@ -9,7 +9,7 @@ import numpy as np
 
 from ftc.preprocessing import ImagePreprocessing
 from ftc.tasks import classification
-from ftc.tasks.encoding import ImageEncoder
+from ftc.tasks.encoding import Encoded, ImageEncoder
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -41,6 +41,12 @@ class ImageClassification:
 
     def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         return self._encoder(examples)
+
+    def encode_each(self, examples: Sequence[Example]) -> list[Encoded]:
+        return self._encoder.each(examples)
+
+    def batch(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
+        return self._encoder.batch(encoded)
 
     def length(self, example: Example) -> int:
         return self._encoder.length(example)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.data import Example
     from ftc.tasks.classification import Prediction
+    from ftc.tasks.encoding import Encoded
 
 
 class Task(Protocol):
@@ -35,7 +36,13 @@ class Task(Protocol):
         """Examples of several lengths or sizes that every artifact is compared with its parent on."""
         ...
 
-    def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]: ...
+    def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """The tensors of a batch: `encode_each`, then `batch`."""
+        ...
+
+    def encode_each(self, examples: Sequence[Example]) -> list[Encoded]: ...
+
+    def batch(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]: ...
 
     def length(self, example: Example) -> int:
         """What batches are grouped by: tokens of a text, pixels of an image's side."""

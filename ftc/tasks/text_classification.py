@@ -11,7 +11,7 @@ import numpy as np
 from ftc.manifest import TOKENIZER
 from ftc.preprocessing import TextPreprocessing
 from ftc.tasks import classification
-from ftc.tasks.encoding import TOKENIZER_FILE, TextEncoder
+from ftc.tasks.encoding import TOKENIZER_FILE, Encoded, TextEncoder
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -62,6 +62,12 @@ class TextClassification:
 
     def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         return self._encoder(examples)
+
+    def encode_each(self, examples: Sequence[Example]) -> list[Encoded]:
+        return self._encoder.each(examples)
+
+    def batch(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
+        return self._encoder.batch(encoded)
 
     def length(self, example: Example) -> int:
         return self._encoder.length(example)

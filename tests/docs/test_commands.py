@@ -86,6 +86,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     assert ran[5:] == [
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize"),
+        "package",
         *("inspect", "quantize", "bench"),
         *("bench", "bench"),
     ]

@@ -89,8 +89,28 @@ def test_its_requirements_are_pinned_and_hold_no_training_library(bento: Package
     assert not {"torch", "transformers", "tensorflow", "onnx", "pillow"} & set(names)
 
 
-def test_its_image_turns_usage_tracking_off(bento: Packaged) -> None:
-    assert "BENTOML_DO_NOT_TRACK=True" in (Path(bento.path) / "env" / "docker" / "Dockerfile").read_text()
+def test_its_image_can_be_built_and_listens_and_reports_to_nobody(bento: Packaged) -> None:
+    context = Path(bento.path)
+    lines = (context / "env" / "docker" / "Dockerfile").read_text().splitlines()
+    assert "ARG BENTOML_DO_NOT_TRACK=True" in lines
+    assert "ENV BENTOML_DO_NOT_TRACK=$BENTOML_DO_NOT_TRACK" in lines
+    assert "ARG BENTOML_HOST=0.0.0.0" in lines
+    assert "ENV BENTOML_HOST=$BENTOML_HOST" in lines
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert any("uv venv" in line and f"--python {version}" in line for line in lines)
+    copied = [line.split()[-2] for line in lines if line.startswith("COPY") and "--from" not in line]
+    assert copied == ["./env/docker", "./env/python", "."]
+    assert all((context / place).exists() for place in copied)
+    assert any("pip install -r $BENTO_PATH/env/python/requirements.txt" in line for line in lines)
+    entry = next(line for line in lines if line.startswith("ENTRYPOINT"))
+    assert (context / entry.split('"')[1].removeprefix("/home/bentoml/bento/")).is_file()
+    assert {path.name for path in (context / "src").iterdir()} >= {"ftc", "serve", "model", "service.json"}
+
+
+def test_a_bento_listens_on_the_loopback(bento: Packaged) -> None:
+    code = "import bentoml, sys; print(bentoml.load(sys.argv[1]).config['http']['host'])"
+    run = subprocess.run([sys.executable, "-c", code, bento.path], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "127.0.0.1"
 
 
 def test_the_code_that_travels_is_all_it_needs(bento: Packaged) -> None:
@@ -184,7 +204,17 @@ def test_a_runtime_without_a_service_is_refused(text_onnx: Artifact) -> None:
         package(Artifact(text_onnx.path, manifest))
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"threads": 2**40}, {"max_batch_size": 1}, {"max_latency_ms": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threads": 0},
+        {"threads": 2**40},
+        {"max_batch_size": 0},
+        {"max_queue": 9},
+        {"max_body_bytes": 0},
+        {"max_latency_ms": 0},
+    ],
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(InputError, match=r"must be (at least|from 1 to)"):
         Settings(**wrong)

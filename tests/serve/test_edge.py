@@ -1,0 +1,138 @@
+"""The edge bundle: the same bytes each time, a decoder that answers by itself, and nothing where it does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ftc import golden
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+from ftc.errors import InputError, RunError
+from ftc.tasks.task import open_task
+from serve.edge import package_edge
+from tests.serve.test_package import less_certain
+
+MEASURED = {"p50_ns": 1_500_000, "conditions": {"cpu": "a processor", "threads": 1}}
+
+ALONE = """
+import sys
+sys.argv = ["decode.py", "--replay"]
+import decode
+assert decode.main(sys.argv[1:]) == 0
+unwanted = {"ftc", "serve", "torch", "transformers", "tensorflow", "onnx", "bentoml", "pydantic"}
+assert not unwanted & set(sys.modules), unwanted & set(sys.modules)
+"""
+
+
+def unpacked(archive: Path, place: Path) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(place, filter="data")
+    (root,) = place.iterdir()
+    return root
+
+
+def alone(place: Path, *arguments: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    run = subprocess.run([sys.executable, *arguments], cwd=place, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(params=["text_int8", "image_onnx", "text_tflite"])
+def any_artifact(request: pytest.FixtureRequest) -> Artifact:
+    artifact: Artifact = request.getfixturevalue(request.param)
+    return artifact
+
+
+def test_the_decoder_answers_the_golden_examples_with_nothing_of_ours(any_artifact: Artifact, tmp_path: Path) -> None:
+    made = package_edge(any_artifact, tmp_path / "a.tar.gz", MEASURED)
+    assert made.replayed == len(golden.read(any_artifact.path).examples)
+    place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
+    said = json.loads(alone(place, "-c", ALONE))
+    assert (said["replayed"], said["wrong"]) == (made.replayed, 0)
+    assert (place / "requirements.txt").read_text().split() == list(made.requirements)
+
+
+def test_the_same_artifact_gives_the_same_bytes(text_int8: Artifact, tmp_path: Path) -> None:
+    first = package_edge(text_int8, tmp_path / "a.tar.gz", MEASURED)
+    second = package_edge(text_int8, tmp_path / "b.tar.gz", MEASURED)
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+    assert first.sha256 == second.sha256 == hashlib.sha256((tmp_path / "a.tar.gz").read_bytes()).hexdigest()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.tar.gz", "b.tar.gz"}
+
+
+def test_a_text_gets_the_artifact_s_scores_from_the_command(text_onnx: Artifact, tmp_path: Path) -> None:
+    from ftc.runtimes.session import open_session
+
+    package_edge(text_onnx, tmp_path / "a.tar.gz")
+    place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
+    task = open_task(text_onnx)
+    for example in ("good film", ("good film", "bad battery"), "a slow delivery " * 40):
+        wanted = task.decode(open_session(text_onnx).run(task.encode([example])))[0].scores
+        parts = [example] if isinstance(example, str) else example
+        assert json.loads(alone(place, "decode.py", *parts)) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_sums_sbom_and_card_say_what_is_in_it(text_int8: Artifact, tmp_path: Path) -> None:
+    package_edge(text_int8, tmp_path / "a.tar.gz", MEASURED)
+    place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
+    files = {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    sums = dict(reversed(line.split("  ")) for line in files.pop("SHA256SUMS").decode().splitlines())
+    assert sums == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert {"model.onnx", "tokenizer.json", "labels.txt", "decode.py", "golden/golden.json", "LICENSE_NOTE.txt"} <= set(
+        files
+    )
+    bill = json.loads(files["sbom.cdx.json"])
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    listed = {part["name"]: part["hashes"][0]["content"] for part in bill["components"] if part["type"] == "file"}
+    assert listed == {name: sums[name] for name in sums if name != "sbom.cdx.json"}
+    packages = {f"{part['name']}=={part['version']}" for part in bill["components"] if part["type"] == "library"}
+    assert packages == set(files["requirements.txt"].decode().split())
+    names = [part["bom-ref"] for part in bill["components"]]
+    assert len(names) == len(set(names))
+    card = files["MODEL_CARD.md"].decode()
+    assert text_int8.manifest.id in card
+    assert "- p50_ns: 1500000" in card
+    assert "- conditions.cpu: a processor" in card
+
+
+@pytest.mark.parametrize("by", [0.5, 2e-4])
+def test_a_bundle_whose_decoder_answers_otherwise_is_not_kept(text_onnx: Artifact, tmp_path: Path, by: float) -> None:
+    claimed = less_certain(text_onnx, by, tmp_path / "claimed")
+    with pytest.raises(RunError, match=r"was not kept: .*\n(.|\n)*golden example \d"):
+        package_edge(claimed, tmp_path / "out" / "a.tar.gz")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_no_bundle_can_hold_is_refused(text_checkpoint: Path, text_onnx: Artifact, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Export it first"):
+        package_edge(open_any(text_checkpoint), tmp_path / "a.tar.gz")
+    (tmp_path / "a.tar.gz").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        package_edge(text_onnx, tmp_path / "a.tar.gz")
+    assert (tmp_path / "a.tar.gz").read_text() == "mine"
+    several = replace(text_onnx.manifest, run=replace(text_onnx.manifest.run, entry="tokenizer.json"))
+    with pytest.raises(InputError, match="does not fit"):
+        package_edge(Artifact(text_onnx.path, several), tmp_path / "b.tar.gz")
+
+
+def test_the_command_writes_it(text_int8: Artifact, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ftc", "package", str(text_int8.path.resolve())]
+    made = subprocess.run([*command, "--for", "edge"], cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    (archive,) = tmp_path.iterdir()
+    assert archive.name == f"{text_int8.manifest.name}-{text_int8.manifest.id}.tar.gz"
+    assert re.search(rf"sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}", made.stdout)
+    refused = subprocess.run([*command, "-o", "x"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--for edge" in refused.stderr
