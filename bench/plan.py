@@ -15,8 +15,9 @@ PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
 """Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
-TURN_NS = 250_000_000
-"""What a turn takes at least, if the budget allows: coming to rest after it takes some 30 ms, and is not measured."""
+TURN_NS = 400_000_000
+"""What a turn is to take, if the budget allows. Coming to rest after it takes some 30 ms that are not measured; and the
+longer it is, the more of the machine's ups and downs lie between two candidates' turns."""
 
 MOST_CALLS = 4096
 """In a cell of a turn: its times are one line of the results."""
@@ -35,13 +36,13 @@ class Round:
 
 
 def fit(pass_ns: float, counts: Sequence[int], candidates: int, budget_ns: float) -> tuple[int, ...]:
-    """Model calls of each cell in a turn: passes over all of its batches if the budget holds them, else parts of one.
+    """Model calls of each cell in a turn: passes over all of its batches if the time holds them, else parts of one.
 
     :param pass_ns: one pass of all candidates over all cells
     :param counts: batches of each cell
     """
     pass_ns = max(pass_ns, 1.0)
-    passes = min(max(1.0, TURN_NS * candidates / pass_ns), budget_ns / (PLANNED_ROUNDS * pass_ns))
+    passes = min(TURN_NS * candidates / pass_ns, budget_ns / (PLANNED_ROUNDS * pass_ns))
     if passes >= 1:
         return tuple(min(count * int(passes), max(count, MOST_CALLS)) for count in counts)
     return tuple(max(1, int(count * passes)) for count in counts)

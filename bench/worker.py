@@ -73,7 +73,12 @@ class Subject:
         inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
         if arrivals_ns is not None:
             return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
-        return [time_calls(self._session, batches, warm=warm, clock=self._clock) for batches in inputs]
+        # between cells nobody else had the caches: one call makes room for the other shape
+        warms = [warm, *(min(warm, 1) for _ in inputs[1:])]
+        return [
+            time_calls(self._session, batches, warm=uncounted, clock=self._clock)
+            for batches, uncounted in zip(inputs, warms, strict=True)
+        ]
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """The model's outputs (N, classes) float32, each row in a batch of one.

@@ -1,4 +1,4 @@
-"""What the scripts about `ftc bench` share: a pair of processes of one file, one of them slowed down if asked."""
+"""What the scripts about `ftc bench` share: a file beside itself in a second process, and other work on a core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ftc.tasks import TASKS
 HOG = "import os; os.sched_setaffinity(0, {%d})\nwhile True: pass"
 
 
-def arguments(description: str | None, runs: int, budget_s: float) -> argparse.Namespace:
+def arguments(description: str | None, runs: int, budget_s: float, *, against: bool = False) -> argparse.Namespace:
     """The options of these scripts."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("artifact", type=Path, help="Such as the float ONNX export that ftc export made.")
@@ -30,6 +30,8 @@ def arguments(description: str | None, runs: int, budget_s: float) -> argparse.N
     parser.add_argument("--runs", type=int, default=runs)
     parser.add_argument("--time-budget", type=float, default=budget_s)
     parser.add_argument("--threads", type=int)
+    if against:
+        parser.add_argument("--against", nargs="+", required=True, help="Artifacts that are compared with it.")
     given = parser.parse_args()
     verbosity.quiet = True
     return given
@@ -43,13 +45,13 @@ def opened(given: argparse.Namespace) -> tuple[Artifact, Dataset]:
     return artifact, data.sample(64, 0)
 
 
-def pair(given: argparse.Namespace, seed: int, slowed: bool = False) -> Leaderboard:
-    """The artifact beside itself, latency at batch 1 alone."""
+def pair(given: argparse.Namespace, seed: int, module: str | None = None) -> Leaderboard:
+    """The artifact beside itself, latency at batch 1 alone; `module` runs in the second process."""
     artifact, data = opened(given)
     options = Options(
         threads=given.threads, batch_size=1, time_budget_s=given.time_budget, seed=seed, self_check=True, limit=1
     )
-    modules = {artifact.manifest.id + TWIN: "benchmarks.slowed_worker"} if slowed else None
+    modules = {artifact.manifest.id + TWIN: module} if module is not None else None
     return bench([artifact], data=data, options=options, modules=modules)
 
 
