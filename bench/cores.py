@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,3 +54,23 @@ def held_to(cores: Sequence[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def scatter() -> None:
+    """Spread this process's threads over its cores anew, by chance, and leave them free to move from there.
+
+    Where no core is idle, the system leaves threads where they were: two that once fell on the same core stay there
+    round after round, and the candidate looks slow for as long. Chance in every turn makes rounds independent: with
+    twelve processes waiting for two cores, ratios of a file to itself spread over rounds by 0.13 instead of 0.20, and
+    quarters of a run lay within 0.05 of 1 instead of 0.19.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    random.shuffle(tasks)
+    start = random.randrange(len(cores))
+    for where in ([cores[(start + place) % len(cores)]] for place in range(len(tasks))), [cores] * len(tasks):
+        for task, allowed in zip(tasks, where, strict=True):
+            with contextlib.suppress(ProcessLookupError):  # a thread that has ended since
+                os.sched_setaffinity(task, allowed)

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from bench import wire
 from bench.clock import WARM_CALLS, Clock, rest, time_calls, time_queries
+from bench.cores import scatter
 from ftc.artifact import Artifact
 from ftc.errors import FtcError
 from ftc.manifest import Manifest
@@ -137,6 +138,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) -> tuple[dict[str, Any], wire.Arrays]:
     match request["do"]:
         case "turn":
+            scatter()
             return {"ns": subject.turn(request["picks"], request["arrivals_ns"], request["warm"])}, {}
         case "prepare":
             subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])
