@@ -23,8 +23,8 @@ PROCESS_SPREAD = 0.007
 """Standard deviation of the logarithm of the ratio of two processes that hold the same file.
 
 Where its memory happens to lie decides how fast a process is for as long as it lives, so that no number of rounds
-shows it (Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). See
-benchmarks/README.md for what was measured.
+shows it (Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). This is an allowance of
+half a percent for each of the two, not a measurement: benchmarks/self_check.py on a quiet machine would be one.
 """
 
 Rounds = Mapping[int, Sequence[float]]

@@ -51,11 +51,16 @@ def fit(pass_ns: float, counts: Sequence[int], candidates: int, budget_ns: float
 def round_of(number: int, names: Sequence[str], counts: Sequence[int], calls: Sequence[int], seed: int) -> Round:
     """A round, with candidates and batches shuffled; it depends on nothing but its number and the seed.
 
+    Of two rounds, the second has the first's order of candidates reversed: each is as often before another as after it,
+    so that neither its place nor a machine that slows down steadily favours one.
+
     :param counts: batches of each cell
     :param calls: model calls of each cell
     """
     random = np.random.default_rng([seed, number])
-    order = tuple(random.permutation(sorted(names)).tolist())
+    order = tuple(np.random.default_rng([seed, number // 2, 1]).permutation(sorted(names)).tolist())
+    if number % 2:
+        order = order[::-1]
 
     def drawn(count: int, taken: int) -> tuple[int, ...]:
         passes = [random.permutation(count) for _ in range(-(-taken // count))]
