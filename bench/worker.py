@@ -74,8 +74,8 @@ class Subject:
         inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
         if arrivals_ns is not None:
             return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
-        # between cells nobody else had the caches: one call makes room for the other shape
-        warms = [warm, *(min(warm, 1) for _ in inputs[1:])]
+        # between cells nobody else had the caches, and an uncounted batch would cost a tenth of the turn
+        warms = [warm, *(0 for _ in inputs[1:])]
         return [
             time_calls(self._session, batches, warm=uncounted, clock=self._clock)
             for batches, uncounted in zip(inputs, warms, strict=True)
