@@ -1,7 +1,11 @@
 """Artifact in, Measurement out: candidates side by side, each in a process of its own, in shuffled rounds.
 
 candidates -> run -> remote == wire == worker (one process each)
-               |-> plan, sampling: whose turn it is    clock: what a turn does
-               |-> conditions, results: what is kept
-               '-> statistics, leaderboard, report: what follows from it
+               |-> options, timed, cores, conditions: what is measured, on what, where
+               |-> trial, timing, plan, sampling: whose turn it is    clock: what a turn does
+               |-> log, results, resume: what is kept, and gone on with
+               '-> intervals, statistics, agreement -> standing, leaderboard, cautions -> report, winner
+     alike, compare: one run against another
+
+How and why it is measured so is in README.md beside this file.
 """

@@ -1,9 +1,11 @@
-"""The stopwatch: how a model call is timed, and when a process counts as at rest."""
+"""The stopwatch: how model calls are timed, and when a process counts as at rest."""
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -31,14 +33,52 @@ def time_calls(
 
     :param warm: calls of the first input beforehand that are not counted
     """
-    for _ in range(min(warm, len(inputs))):
-        session.run(inputs[0])
-    times = []
-    for tensors in inputs:
-        begin = clock()
-        session.run(tensors)
-        times.append(clock() - begin)
+    with uncollected():
+        for _ in range(min(warm, len(inputs))):
+            session.run(inputs[0])
+        times = []
+        for tensors in inputs:
+            begin = clock()
+            session.run(tensors)
+            times.append(clock() - begin)
     return times
+
+
+def time_queries(
+    session: Session,
+    inputs: Sequence[Mapping[str, np.ndarray]],
+    arrivals_ns: Sequence[int],
+    *,
+    clock: Clock = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[int]:
+    """Nanoseconds from each query's arrival to its answer: waiting for the queries before it is part of it.
+
+    :param arrivals_ns: when each query arrives after the first has begun, rising
+    """
+    times = []
+    with uncollected():
+        session.run(inputs[0])
+        begin = clock()
+        for tensors, arrival in zip(inputs, arrivals_ns, strict=True):
+            early = begin + arrival - clock()
+            if early > 0:
+                sleep(early / 1e9)
+            session.run(tensors)
+            times.append(clock() - begin - arrival)
+    return times
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold Python's garbage collector back, as `timeit` does: it would run within whichever call it falls on."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def rest() -> None:

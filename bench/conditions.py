@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from ftc.machine import processor, text_of
+from ftc.machine import memory_limit_bytes, processor, text_of
 from ftc.measurement import Machine
 
 LIBRARIES = (
@@ -44,4 +44,7 @@ def machine() -> Machine:
         platform=platform.platform(),
         python=platform.python_version(),
         versions={name: metadata.version(name) for name in LIBRARIES if name in installed},
+        load_1min=round(psutil.getloadavg()[0], 2),
+        memory_available_bytes=int(psutil.virtual_memory().available),
+        memory_limit_bytes=memory_limit_bytes(),
     )

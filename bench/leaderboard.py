@@ -6,10 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import statistics
-from bench.standing import Judge, Standing, Verdict
-from ftc.measurement import Candidate, Conditions, Measurement, Run
+from bench.intervals import Ratio
+from bench.standing import Judge, Standing, Verdict, judge_of
+from ftc.measurement import Candidate, Caution, Conditions, Measurement, Run
 
-_PLACES: dict[Verdict, int] = {"winner": 0, "slower": 1, "over budget": 2, "accuracy unknown": 2, "failed": 3}
+_PLACES: dict[Verdict, int] = {
+    "winner": 0,
+    "slower": 1,
+    "over the bound": 2,
+    "over budget": 2,
+    "accuracy unknown": 2,
+    "self-check": 3,
+    "failed": 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """What is compared with, against itself in a second process.
+
+    :param passed: whether no difference was shown; None where they could not be compared
+    """
+
+    name: str
+    ratio: Ratio | None
+    passed: bool | None
+
+    def __str__(self) -> str:
+        if self.ratio is None:
+            return f"{self.name} against itself was not compared: too few rounds in common"
+        shown = "no difference shown, as it must be" if self.passed else "a difference was shown where there is none"
+        return f"{self.name} against itself: {self.ratio}, {shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +59,26 @@ class Leaderboard:
     root_absent: str | None
     standings: tuple[Standing, ...]
     conditions: Conditions
+    self_check: SelfCheck | None = None
+    precision: float | None = None
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def resolvable_points(self) -> float | None:
+        """Smaller drops than this, the rows cannot tell from none, whichever candidate has them."""
+        known = [s.drop.resolvable_points for s in self.standings if s.drop is not None and s.verdict != "self-check"]
+        return max(known, default=None)
 
 
 def rank(run: Run) -> Leaderboard:
-    """Rank by speed at batch 1 those that stay inside the accuracy budget.
+    """Rank by speed in the first cell those that stay inside the accuracy budget.
 
     The checkpoint is the reference for accuracy and the float ONNX export for speed; either stands in for the
     other where that is missing. A candidate wins only if its interval lies above 1; if none does, the
     reference wins.
     """
-    measured = sorted(
-        (m for m in run.measurements if m.samples is not None and m.failure is None),
-        key=lambda m: m.candidate.name,
-    )
-    judge = Judge(
-        run,
-        float_onnx=next((m for m in measured if m.candidate.is_float_onnx), None),
-        root=next((m for m in measured if m.candidate.is_root), None),
-    )
+    measured = sorted((m for m in run.measurements if m.is_timed), key=lambda m: m.candidate.name)
+    judge = judge_of(run)
     winner, reason = _winner([m for m in measured if judge.refusal(m) is None], judge)
     standings = [judge.standing(measurement, winner) for measurement in run.measurements]
     return Leaderboard(
@@ -63,7 +92,19 @@ def rank(run: Run) -> Leaderboard:
         root_absent=_without_root(run, judge) if judge.root is None else None,
         standings=tuple(sorted(standings, key=_place)),
         conditions=run.conditions,
+        self_check=_self_check(judge),
+        precision=run.precision,
+        cautions=run.cautions,
     )
+
+
+def _self_check(judge: Judge) -> SelfCheck | None:
+    twin = next((m for m in judge.run.measurements if m.candidate.twin_of is not None), None)
+    if twin is None:
+        return None
+    first = next(m for m in judge.run.measurements if m.candidate.id == twin.candidate.twin_of)
+    ratio = judge.ratio(twin, first)
+    return SelfCheck(first.candidate.name, ratio, None if ratio is None else not (ratio.is_faster or ratio.is_slower))
 
 
 def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:
@@ -71,12 +112,12 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
         return None, "no candidate could be shown to stay inside the accuracy budget"
     reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
     if reference is None:
-        fastest = min(fit, key=lambda m: statistics.median_ns(m.samples.single_ns) if m.samples else float("inf"))
+        fastest = min(fit, key=lambda m: statistics.percentile_ns(m.by_round().values(), 50) or 0.0)
         return fastest, "the fastest inside the accuracy budget"
     compared = [(judge.ratio(m, reference), m) for m in fit if m is not reference]
     faster = [(ratio, m) for ratio, m in compared if ratio is not None and ratio.is_faster]
     if not faster:
-        return reference, "nothing inside the accuracy budget is faster" + _unknown(judge, reference)
+        return reference, "nothing inside the accuracy budget was shown to be faster" + _unknown(judge, reference)
     ratio, best = max(faster, key=lambda entry: entry[0].value)
     drop = judge.drop_points(best)
     lost = "accuracy was not measured" if drop is None else f"drop {drop:.2f} points of {judge.run.main_metric}"

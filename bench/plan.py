@@ -1,68 +1,103 @@
-"""The sampling plan: how many rounds there are, what each holds, and whose turn it is."""
+"""The sampling plan: what each round holds, whose turn it is, and when there are enough rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 TIMED_EXAMPLES = 64
-"""Examples in the timed sample; one pass over them is enough for a p90 (see `statistics.P90_FLOOR`)."""
+"""Examples in the timed sample; one pass over them is enough for a 90th percentile (see `statistics.floor`)."""
 
+PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
-MAX_ROUNDS = 40
-"""Intervals come from rounds: fewer than ten say little, more than forty hardly narrow them."""
+"""Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
+TURN_NS = 400_000_000
+"""What a turn is to take, if the budget allows. Coming to rest after it takes some 30 ms that are not measured; and the
+longer it is, the more of the machine's ups and downs lie between two candidates' turns."""
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """:param singles: model calls with a batch of one in each turn
-    :param batches: model calls with a whole batch in each turn
-    """
-
-    rounds: int
-    singles: int
-    batches: int
+MOST_CALLS = 4096
+"""In a cell of a turn: its times are one line of the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What every candidate does in one round, and in which order they take their turns."""
+    """What every candidate does in one round, and in which order they take their turns.
 
-    order: tuple[str, ...]
-    singles: tuple[int, ...]
-    batches: tuple[int, ...]
-
-
-def fit(pass_ns: int, singles: int, batches: int, budget_ns: float) -> Plan:
-    """The plan that fits a time budget: whole passes over the examples if possible, else parts of them.
-
-    :param pass_ns: one pass of all candidates over all single examples and all batches
-    :param singles: examples there are
-    :param batches: batches there are
+    :param picks: for each cell, which of its batches are run, one after another
     """
-    pass_ns = max(pass_ns, 1)
-    share = min(1.0, budget_ns / (MIN_ROUNDS * pass_ns))
-    rounds = int(np.clip(budget_ns / (pass_ns * share), MIN_ROUNDS, MAX_ROUNDS))
-    return Plan(rounds, max(1, int(singles * share)), max(1, int(batches * share)))
+
+    number: int
+    order: tuple[str, ...]
+    picks: tuple[tuple[int, ...], ...]
 
 
-def rounds(plan: Plan, names: Sequence[str], singles: int, batches: int, seed: int) -> tuple[Round, ...]:
-    """All rounds, with candidates and examples shuffled; the examples are the same for all candidates."""
-    random = np.random.default_rng(seed)
+def fit(pass_ns: float, counts: Sequence[int], candidates: int, budget_ns: float) -> tuple[int, ...]:
+    """Model calls of each cell in a turn: passes over all of its batches if the time holds them, else parts of one.
+
+    :param pass_ns: one pass of all candidates over all cells
+    :param counts: batches of each cell
+    """
+    pass_ns = max(pass_ns, 1.0)
+    passes = min(TURN_NS * candidates / pass_ns, budget_ns / (PLANNED_ROUNDS * pass_ns))
+    if passes >= 1:
+        return tuple(min(count * int(passes), max(count, MOST_CALLS)) for count in counts)
+    return tuple(max(1, int(count * passes)) for count in counts)
+
+
+def round_of(number: int, names: Sequence[str], counts: Sequence[int], calls: Sequence[int], seed: int) -> Round:
+    """A round, with candidates and batches shuffled; it depends on nothing but its number and the seed.
+
+    Of two rounds, the second has the first's order of candidates reversed: each is as often before another as after it,
+    so that neither its place nor a machine that slows down steadily favours one.
+
+    :param counts: batches of each cell
+    :param calls: model calls of each cell
+    """
+    random = np.random.default_rng([seed, number])
+    order = tuple(np.random.default_rng([seed, number // 2, 1]).permutation(sorted(names)).tolist())
+    if number % 2:
+        order = order[::-1]
 
     def drawn(count: int, taken: int) -> tuple[int, ...]:
-        return tuple(random.permutation(count)[:taken].tolist())
+        passes = [random.permutation(count) for _ in range(-(-taken // count))]
+        return tuple(np.concatenate(passes)[:taken].tolist())
 
-    return tuple(
-        Round(
-            tuple(random.permutation(list(names)).tolist()),
-            drawn(singles, plan.singles),
-            drawn(batches, plan.batches),
-        )
-        for _ in range(plan.rounds)
-    )
+    return Round(number, order, tuple(drawn(count, taken) for count, taken in zip(counts, calls, strict=True)))
+
+
+@dataclass(slots=True)
+class Patience:
+    """When there are enough rounds: intervals are as narrow as asked, or the time budget has ended.
+
+    Whether they are narrow is asked ever more seldom, since a question asked often is answered yes by chance.
+
+    :param widest: half the width of the widest interval now, as a fraction; None while that cannot be said
+    :param precision: what it is to come down to; None takes the whole budget
+    """
+
+    budget_ns: float
+    precision: float | None
+    widest: Callable[[], float | None]
+    clock: Callable[[], int] = time.perf_counter_ns
+    _began_ns: int = field(init=False)
+    _asked: int = 0
+
+    def __post_init__(self) -> None:
+        self._began_ns = self.clock()
+
+    def is_over(self, rounds: int) -> bool:
+        """Whether no further round is to be taken after so many."""
+        if rounds >= MIN_ROUNDS and self.clock() - self._began_ns >= self.budget_ns:
+            return True
+        if self.precision is None or rounds < max(PLANNED_ROUNDS, 1.25 * self._asked):
+            return False
+        self._asked = rounds
+        widest = self.widest()
+        return widest is not None and widest <= self.precision
 
 
 def grouped(lengths: Sequence[int], batch_size: int) -> tuple[tuple[int, ...], ...]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,16 +18,19 @@ import numpy as np
 
 from bench import wire
 from bench.clock import WARM_CALLS
+from bench.cores import held_to
 from ftc.console import verbosity
 from ftc.errors import RunError
 from ftc.manifest import to_json
 
 if TYPE_CHECKING:
-    from bench.worker import Kind
     from ftc.artifact import Artifact
     from ftc.data import Example
 
 _PACKAGES = str(Path(__file__).resolve().parents[1])
+
+LIMIT_S = 300.0
+"""What a worker may take for one answer; a large model may take minutes to load."""
 
 
 class WorkerError(RunError):
@@ -34,10 +38,26 @@ class WorkerError(RunError):
 
 
 class Worker:
-    """A process for one candidate; ends with the `with` block, however that is left."""
+    """A process for one candidate; ends with the `with` block, however that is left.
 
-    def __init__(self, artifact: Artifact, threads: int, device: str) -> None:
+    :param cores: that the process is held to; None leaves it free
+    :param limit_s: what it may take for one answer, before it counts as hung and is killed
+    :param module: what runs in the process
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        threads: int,
+        device: str,
+        *,
+        cores: Sequence[int] | None = None,
+        limit_s: float = LIMIT_S,
+        module: str = "bench.worker",
+    ) -> None:
         self._artifact, self._threads, self._device = artifact, threads, device
+        self._cores, self.limit_s, self._module = cores, limit_s, module
+        self._is_hung = False
         self._words: IO[bytes] | None = None
         if not verbosity.libraries:
             self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the `with` block ends
@@ -72,13 +92,14 @@ class Worker:
         }
         # -P: a file named bench.py in the user's working directory must not be taken for this package.
         # A fresh interpreter, not multiprocessing: that would run a script without a __main__ guard again.
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            env=environment,
-        )
+        with held_to(self._cores):
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", self._module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._words,
+                env=environment,
+            )
         answer, _ = self._ask(
             do="open",
             manifest=to_json(self._artifact.manifest),
@@ -88,15 +109,28 @@ class Worker:
         )
         return answer
 
-    def prepare(self, examples: Sequence[Example], batches: Sequence[Sequence[int]]) -> list[int]:
+    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
         """See `bench.worker.Subject.prepare`."""
         texts, images = wire.packed(examples)
-        rows = [list(batch) for batch in batches]
-        return list(self._ask(images, do="prepare", examples=texts, batches=rows)[0]["encode_ns"])
+        self._ask(images, do="prepare", examples=texts, cells=[[list(rows) for rows in batches] for batches in cells])
 
-    def sample(self, kind: Kind, order: Sequence[int], warm: int = WARM_CALLS) -> list[int]:
-        """See `bench.worker.Subject.sample`."""
-        return list(self._ask(do="sample", kind=kind, order=list(order), warm=warm)[0]["ns"])
+    def first_call(self, example: Example) -> int:
+        """See `bench.worker.Subject.first_call`."""
+        texts, images = wire.packed([example])
+        return int(self._ask(images, do="first", examples=texts)[0]["ns"])
+
+    def around(self, examples: Sequence[Example]) -> dict[str, list[int]]:
+        """See `bench.worker.Subject.around`."""
+        texts, images = wire.packed(examples)
+        return self._ask(images, do="around", examples=texts)[0]
+
+    def turn(
+        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = WARM_CALLS
+    ) -> list[list[int]]:
+        """See `bench.worker.Subject.turn`."""
+        arrivals = list(arrivals_ns) if arrivals_ns is not None else None
+        orders = [list(order) for order in picks]
+        return list(self._ask(do="turn", picks=orders, arrivals_ns=arrivals, warm=warm)[0]["ns"])
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """See `bench.worker.Subject.answer`."""
@@ -111,16 +145,32 @@ class Worker:
         assert self.process is not None, "opened first"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        watch = threading.Timer(self.limit_s, self._hung)
+        watch.daemon = True
+        watch.start()
         try:
             wire.send(self.process.stdin, request, arrays)
             reply = wire.receive(self.process.stdout)
         except BrokenPipeError:
             reply = None
+        finally:
+            watch.cancel()
+        if self._is_hung:
+            raise WorkerError(
+                f"its process gave no answer within {self.limit_s:g} s at {request['do']!r} and was ended; "
+                "if the model is that slow, give it longer: --time-limit SECONDS"
+            )
         if reply is None:
             raise WorkerError(_post_mortem(self.process.wait(), str(request["do"]), self._words))
         if "failed" in reply[0]:
             raise WorkerError(reply[0]["failed"])
         return reply
+
+    def _hung(self) -> None:
+        """End the process, whose pipe then closes: the thread that waits for the answer wakes up."""
+        assert self.process is not None, "asked first"
+        self._is_hung = True
+        self.process.kill()
 
 
 def _post_mortem(code: int, stage: str, words: IO[bytes] | None) -> str:

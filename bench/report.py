@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -10,14 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.intervals import Ratio
 from bench.leaderboard import Leaderboard
 from bench.standing import Standing
-from bench.statistics import P90_FLOOR, Ratio
+from bench.statistics import floor
 from ftc.foreign.files import is_foreign
-from ftc.measurement import Conditions, Form
+from ftc.measurement import Cell, Conditions, Form
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
+
+_USUAL_CELLS = 2
+"""Latency and throughput, which are in the table itself."""
 
 _REFERENCE = "x\n{}"
 """Of the column with the ratio to the root; named after what runs that."""
@@ -26,6 +31,7 @@ _HEADINGS = (
     "size\nMB",
     "p50\nms",
     "p90\nms",
+    "p99\nms",
     "x float\nONNX",
     _REFERENCE,
     "rows\n/s",
@@ -63,8 +69,13 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         remarks.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
     if board.root_absent is not None:
         remarks.append(board.root_absent)
-    if any(standing.p50_ns is not None and standing.p90_ns is None for standing in board.standings):
-        remarks.append(f"no p90: it needs at least {P90_FLOOR} samples; give more rows or a longer --time-budget")
+    remarks += _empty(board)
+    if board.self_check is not None:
+        remarks.append(f"self-check: {board.self_check}")
+    for standing in board.standings:
+        remarks += [f"{standing.candidate.name}: {collapse}" for collapse in standing.collapsed]
+    if len(board.conditions.cells) > _USUAL_CELLS:
+        console.print(_grid(board))
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(board):
@@ -78,13 +89,47 @@ def _table(board: Leaderboard) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("candidate", overflow="fold")
     root = next((standing.candidate.runtime for standing in board.standings if standing.candidate.is_root), "torch")
-    for heading in _HEADINGS:
+    shown = [not heading.startswith("p99") or any(s.p99_ns for s in board.standings) for heading in _HEADINGS]
+    for heading in itertools.compress(_HEADINGS, shown):
         name = board.main_metric if heading == "accuracy" else heading.format(root)
         table.add_column(name, justify="right", overflow="fold")
     for standing in board.standings:
         style = {"winner": "bold green", "failed": "dim"}.get(standing.verdict, "")
-        table.add_row(standing.candidate.name, *_cells(standing, board.main_metric), style=style)
+        cells = itertools.compress(_cells(standing, board.main_metric), shown)
+        table.add_row(standing.candidate.name, *cells, style=style)
     return table
+
+
+def _grid(board: Leaderboard) -> Table:
+    """Every cell that was timed: time of a call, rows in a second, and speed against the reference."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    for cell in board.conditions.cells:
+        table.add_column(_cell_name(cell), justify="right", overflow="fold")
+    for standing in board.standings:
+        if standing.cells:
+            shown = (f"{cell.p50_ns / 1e6:.2f} ms\n{_interval(cell.ratio)}" for cell in standing.cells)
+            table.add_row(standing.candidate.name, *shown)
+    return table
+
+
+def _cell_name(cell: Cell) -> str:
+    rows = f"batch {cell.batch_size}" if cell.batch_size is not None else "best batch"
+    return f"{rows}\n{f'{cell.length} tokens' if cell.length is not None else 'own lengths'}"
+
+
+def _empty(board: Leaderboard) -> list[str]:
+    """Why cells of the table are empty."""
+    timed = [standing for standing in board.standings if standing.p50_ns is not None]
+    remarks = []
+    for percentile, known in ((90, [s.p90_ns for s in timed]), (99, [s.p99_ns for s in timed])):
+        if any(value is None for value in known):
+            fewest = min(standing.samples for standing in timed)
+            remarks.append(
+                f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
+                "give more rows, a longer --time-budget, or a finer --precision"
+            )
+    return remarks
 
 
 def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
@@ -93,14 +138,22 @@ def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
         _number(standing.candidate.size_bytes, 1e-6, 1),
         _number(standing.p50_ns, 1e-6, 2),
         _number(standing.p90_ns, 1e-6, 2),
+        _number(standing.p99_ns, 1e-6, 2),
         _interval(standing.ratio_to_float_onnx),
         f"{root_ratio.value:.2f}" if root_ratio is not None else "-",
         _number(standing.rows_per_second, 1, 0),
         _number(standing.metrics.get(metric), 1, 4),
-        _number(standing.drop_points, 1, 2),
+        _drop(standing),
         _number(standing.peak_rss_bytes, 1e-6, 0),
         _number(standing.load_ns, 1e-9, 2),
     )
+
+
+def _drop(standing: Standing) -> str:
+    point = _number(standing.drop_points, 1, 2)
+    if standing.drop is None:
+        return point
+    return f"{point}\n{standing.drop.low_points:.1f}..{standing.drop.high_points:.1f}"
 
 
 def _number(value: float | None, factor: float, digits: int) -> str:
@@ -122,7 +175,38 @@ def _sizes(conditions: Conditions) -> str:
     return f"length {median} (median) to {longest}"
 
 
-def _conditions(board: Leaderboard) -> tuple[str, str]:
+def _around(board: Leaderboard) -> str:
+    """What is paid besides the model, by the candidates that can tell."""
+    parts = []
+    for what, values in (
+        ("encoding", [standing.encode_p50_ns for standing in board.standings]),
+        ("decoding", [standing.decode_p50_ns for standing in board.standings]),
+        ("first call", [standing.first_call_ns for standing in board.standings]),
+    ):
+        known = sorted(value / 1e6 for value in values if value is not None)
+        if known:
+            parts.append(f"{what} {known[0]:.2f}" + (f" to {known[-1]:.2f} ms" if len(known) > 1 else " ms"))
+    return f"besides the model: {', '.join(parts)}" if parts else "nothing is known of encoding and decoding"
+
+
+def _resolved(board: Leaderboard) -> str:
+    data, points = board.conditions.data, board.resolvable_points
+    if data is None or points is None:
+        return ""
+    return f"; {_counted(data.rows, 'row')} cannot tell drops under {points:.1f} points"
+
+
+def _scenario(conditions: Conditions) -> str:
+    if conditions.arrivals is not None:
+        arrivals = conditions.arrivals
+        return f"Server: {arrivals.rate_per_s:g} queries/s by chance, bound {arrivals.bound_ms:g} ms, waiting included"
+    if conditions.scenario == "Offline":
+        return "Offline: each candidate in its own best batch size; p50 of a batch, ratios of rows in a second"
+    batch = conditions.cells[min(1, len(conditions.cells) - 1)]
+    return f"SingleStream: ratios at batch 1; throughput in batches of {batch.batch_size}"
+
+
+def _conditions(board: Leaderboard) -> tuple[str, ...]:
     conditions = board.conditions
     machine, data = conditions.machine, conditions.data
     quota = f", quota of {_counted(machine.cpu_quota, 'core')}" if machine.cpu_quota is not None else ""
@@ -133,9 +217,13 @@ def _conditions(board: Leaderboard) -> tuple[str, str]:
     libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
     versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
+    cores = conditions.pinned_cores
+    pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
+    rounds = max((standing.rounds for standing in board.standings), default=0)
     return (
         f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
-        f"{_counted(machine.cores, 'core')}{quota}{load}, {', '.join(versions)}",
-        f"{rows}{form}; {conditions.timed_examples} timed, {_sizes(conditions)}; throughput in "
-        f"batches of {conditions.batch_size}; ratios at batch 1 with 95 % intervals; seed {conditions.seed}",
+        f"{_counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
+        f"{rows}{form}{_resolved(board)}; {conditions.timed_examples} timed, {_sizes(conditions)}",
+        f"{_scenario(conditions)}; {_counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
+        _around(board),
     )

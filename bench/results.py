@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ftc.errors import InputError, RunError
-from ftc.measurement import Record, adapter
+from ftc.records import Record, adapter
 
 FILE_NAME = "bench.jsonl"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import conditions, results, sampling, timed
+from bench import cautions, conditions, cores, results, resume, timed, timing
 from bench.candidates import described
 from bench.leaderboard import Leaderboard, rank
+from bench.log import Log
+from bench.options import Options
 from bench.remote import Worker
 from bench.timed import Timed
 from bench.trial import Trial
@@ -21,52 +22,15 @@ from ftc.console import caution, progress, say
 from ftc.data import Dataset
 from ftc.errors import InputError, RunError
 from ftc.manifest import DataRecord
-from ftc.measurement import AccuracyTaken, Conditions, Measured, Record, Run, RunBegun
-from ftc.runtimes.session import MOST_THREADS, SessionOptions
+from ftc.measurement import Candidate, Conditions
+from ftc.records import Ended, RunBegun, begun
+from ftc.runtimes.session import SessionOptions
 from ftc.tasks.task import Task, open_task
 
-MOST_ROWS = 4096
-"""In a batch; the timed sample would be repeated a hundredfold to fill a larger one."""
+__all__ = ["Options", "bench"]
 
-MOST_SEED = 2**32 - 1
-
-_BUSY_SHARE = 0.15
-"""Of the cores; above it, other work disturbs what is measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a run is made.
-
-    :param threads: threads inside one operator; None takes every core
-    :param batch_size: rows of a batch when throughput is timed
-    :param time_budget_s: what timing may take, all candidates together
-    :param limit: rows answered for accuracy; None for all
-    :param max_drop_points: the accuracy budget, in points of the task's main metric against the checkpoint
-    """
-
-    threads: int | None = None
-    batch_size: int = 8
-    time_budget_s: float = 30.0
-    limit: int | None = None
-    max_drop_points: float = 1.0
-    device: str = "cpu"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, least, most in (
-            ("threads", self.threads, 1, MOST_THREADS),
-            ("batch-size", self.batch_size, 1, MOST_ROWS),
-            ("limit", self.limit, 1, math.inf),
-            ("max-drop", self.max_drop_points, 0, 100),
-            ("seed", self.seed, 0, MOST_SEED),
-        ):
-            if value is not None and not least <= value <= most:  # not-a-number is in no range, too
-                raise InputError(f"--{name} must be {_range(least, most)}, got {value}.")
-        if not 0 < self.time_budget_s < math.inf:
-            raise InputError(f"--time-budget must be a number of seconds above 0, got {self.time_budget_s}.")
-        if self.device != "cpu":
-            raise InputError(f"this version measures on the CPU only: --device {self.device} is not available yet.")
+TWIN = "-again"
+"""What the id and the name of a self-check's second process end in."""
 
 
 def bench(
@@ -75,6 +39,8 @@ def bench(
     data: Dataset | None = None,
     options: Options | None = None,
     results_path: Path | None = None,
+    resumed: bool = False,
+    modules: dict[str, str] | None = None,
 ) -> Leaderboard:
     """Measure candidates side by side and rank them.
 
@@ -82,7 +48,10 @@ def bench(
         other programs after them (see `candidates.select`)
     :param data: rows to answer for accuracy and to draw the timed examples from; None times golden examples
     :param results_path: where records are appended as they come; None writes nothing
-    :raises InputError: if there are no candidates, or something else than results stands at `results_path`
+    :param resumed: whether to go on with the last run of `results_path`, which was interrupted
+    :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
+    :raises InputError: if there are no candidates, something else than results stands at `results_path`, or there is
+        no run to go on with under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
@@ -93,42 +62,58 @@ def bench(
     root_id = candidates[0].manifest.root_id
     ordered = sorted(candidates, key=lambda artifact: artifact.manifest.id != root_id)
     task = open_task(ordered[0])
-    examples = timed.draw(ordered, task, data, options.batch_size, options.seed)
+    examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
-    begun = _begun(ordered, task, examples, answered, options)
-    _write(begun, results_path)
+    subjects = _subjects(ordered, root_id, options)
+    start = _begun(tuple(subjects), root_id, task, examples, answered, options)
+    log = resume.log(start, results_path) if resumed else Log(begun(start), results_path)
+    if not resumed:
+        log.add(start)
+    for before in cautions.before(start.conditions):
+        caution(str(before))
     with ExitStack() as stack:
         trials = [
             Trial(
-                described(artifact, root_id),
-                stack.enter_context(Worker(artifact, begun.conditions.threads, options.device)),
+                candidate,
+                stack.enter_context(
+                    Worker(
+                        artifact,
+                        start.conditions.threads,
+                        options.device,
+                        cores=log.run.conditions.pinned_cores,
+                        limit_s=options.time_limit_s,
+                        module=(modules or {}).get(candidate.id, "bench.worker"),
+                    )
+                ),
+                log,
+                has_failed=log.of(candidate.id).failure is not None,
             )
-            for artifact in ordered
+            for candidate, artifact in subjects.items()
         ]
         _open(trials, examples)
         if answered is not None:
-            _answer(trials, answered, task, begun.run, results_path)
-        _time(trials, examples, options)
-    measurements = tuple(trial.measurement() for trial in trials)
-    for measurement in measurements:
-        _write(Measured(begun.run, measurement), results_path)
-    if all(measurement.samples is None for measurement in measurements):
+            _answer([trial for trial in trials if log.of(trial.candidate.id).accuracy is None], answered, task)
+        timing.take(trials, examples, options, log)
+        for trial in trials:
+            trial.attempt(trial.close)
+    after = cautions.after(log.run)
+    log.add(Ended(log.run.id, (*cautions.before(start.conditions), *after)))
+    for found in after:
+        caution(str(found))
+    if not any(known.is_timed for known in log.run.measurements):
         raise RunError("no candidate could be measured; the reasons are above.")
-    return rank(
-        Run(
-            id=begun.run,
-            started=begun.started,
-            root_id=begun.root_id,
-            main_metric=begun.main_metric,
-            max_drop_points=begun.max_drop_points,
-            conditions=begun.conditions,
-            measurements=measurements,
-        )
-    )
+    return rank(log.run)
 
 
-def _range(least: float, most: float) -> str:
-    return f"at least {least}" if most == math.inf else f"from {least} to {most}"
+def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:
+    """The candidates by what they are; for a self-check what the others are compared with is one more of them."""
+    subjects = {described(artifact, root_id): artifact for artifact in artifacts}
+    if options.self_check:
+        known = tuple(subjects)
+        first = next((one for one in known if one.is_float_onnx), known[0])
+        twin = replace(first, id=first.id + TWIN, name=first.name + TWIN, twin_of=first.id, is_root=False)
+        subjects[twin] = subjects[first]
+    return subjects
 
 
 def _limited(data: Dataset | None, options: Options) -> Dataset | None:
@@ -139,32 +124,38 @@ def _limited(data: Dataset | None, options: Options) -> Dataset | None:
 
 
 def _begun(
-    candidates: Sequence[Artifact], task: Task, examples: Timed, answered: Dataset | None, options: Options
+    candidates: tuple[Candidate, ...],
+    root_id: str,
+    task: Task,
+    examples: Timed,
+    answered: Dataset | None,
+    options: Options,
 ) -> RunBegun:
-    machine = conditions.machine()
-    if machine.busy_cores > _BUSY_SHARE * machine.cores:
-        caution(
-            f"the machine is busy ({machine.busy_cores:.1f} of {machine.cores} cores with other work): times will be "
-            "too long, and ratios flatter those whose calls are short. Measure again when it is quiet."
-        )
+    threads = SessionOptions(options.threads, options.device).thread_count()
     return RunBegun(
         run=os.urandom(8).hex(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        root_id=candidates[0].manifest.root_id,
+        root_id=root_id,
         main_metric=task.main_metric,
         max_drop_points=options.max_drop_points,
         conditions=Conditions(
-            machine=machine,
+            machine=conditions.machine(),
             device=options.device,
-            threads=SessionOptions(options.threads, options.device).thread_count(),
-            batch_size=options.batch_size,
-            timed_examples=len(examples.examples),
+            threads=threads,
+            cells=options.cells(),
+            timed_examples=examples.own,
             lengths=examples.lengths,
             data=_recorded(answered) if answered is not None else None,
             seed=options.seed,
             form=timed.form(answered.examples[0]) if answered is not None else None,
+            pinned_cores=cores.choose(threads),
+            scenario=options.scenario,
+            arrivals=options.arrivals(),
         ),
-        candidates=tuple(described(artifact, candidates[0].manifest.root_id) for artifact in candidates),
+        candidates=candidates,
+        precision=options.precision,
+        labels=tuple(task.labels),
+        targets=tuple(answered.labels.tolist()) if answered is not None and answered.labels is not None else (),
     )
 
 
@@ -179,32 +170,8 @@ def _open(trials: Sequence[Trial], examples: Timed) -> None:
             advance()
 
 
-def _answer(trials: Sequence[Trial], data: Dataset, task: Task, run: str, results_path: Path | None) -> None:
+def _answer(trials: Sequence[Trial], data: Dataset, task: Task) -> None:
     title = f"answering {len(data)} rows with each of {len(trials)} candidates"
     with progress(title, len(data) * len(trials)) as advance:
         for trial in trials:
             trial.attempt(lambda: trial.answer(data, task, advance))  # noqa: B023 - called at once
-            if trial.accuracy is not None:
-                _write(AccuracyTaken(run, trial.candidate.id, trial.accuracy), results_path)
-
-
-def _time(trials: Sequence[Trial], examples: Timed, options: Options) -> None:
-    well = {trial.candidate.id: trial for trial in trials if trial.failure is None}
-    taken = sampling.interleaved(
-        {name: trial.worker for name, trial in well.items()},
-        len(examples.examples),
-        len(examples.batches),
-        budget_ns=options.time_budget_s * 1e9,
-        seed=options.seed,
-    )
-    for name, trial in well.items():
-        times = taken[name]
-        if times.failure is not None:
-            trial.fail(times.failure)
-            continue
-        trial.attempt(lambda: trial.keep(times))  # noqa: B023 - called at once
-
-
-def _write(record: Record, path: Path | None) -> None:
-    if path is not None:
-        results.append(record, path)

@@ -2,69 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from bench import plan as plans
+from bench import plan
 from bench.remote import WorkerError
 from ftc.console import progress
-
-if TYPE_CHECKING:
-    from bench.worker import Kind
+from ftc.measurement import Turn
 
 
 class Probe(Protocol):
     """What can be timed: a worker process, or the subject inside it."""
 
-    def sample(self, kind: Kind, order: Sequence[int]) -> list[int]: ...
-
-
-@dataclass(slots=True)
-class Taken:
-    """A candidate's times so far, one tuple of nanoseconds for each round, and why there are no more."""
-
-    single_ns: list[tuple[int, ...]] = field(default_factory=list)
-    batch_ns: list[tuple[int, ...]] = field(default_factory=list)
-    failure: str | None = None
-
-    def turn(self, probe: Probe, singles: Sequence[int], batches: Sequence[int]) -> None:
-        """Let the candidate have its turn, unless it has failed before."""
-        if self.failure is not None:
-            return
-        try:
-            single_ns, batch_ns = probe.sample("single", singles), probe.sample("batch", batches)
-        except WorkerError as error:
-            self.failure = str(error)
-        else:
-            self.single_ns.append(tuple(single_ns))
-            self.batch_ns.append(tuple(batch_ns))
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
+        """Nanoseconds of the model calls of each cell; see `bench.worker.Subject.turn`."""
+        ...
 
 
 def interleaved(
-    probes: Mapping[str, Probe], singles: int, batches: int, *, budget_ns: float, seed: int
-) -> dict[str, Taken]:
-    """Warm every candidate up with one whole pass, then sample them in shuffled rounds.
+    probes: Mapping[str, Probe],
+    counts: Sequence[int],
+    calls: Sequence[int],
+    *,
+    first: int,
+    seed: int,
+    is_over: Callable[[int], bool],
+    arrivals_ns: Callable[[int], Sequence[int]] | None = None,
+    keep: Callable[[str, Turn], None],
+    fail: Callable[[str, str], None],
+) -> None:
+    """Let candidates take turns in shuffled rounds until there are enough of them.
 
     The machine's speed changes from one minute to the next; what shares a round shares it. A candidate that
     fails is left out of the rounds that follow.
 
     :param probes: candidates by id
-    :param singles: single examples that each has prepared
-    :param batches: batches that each has prepared
-    :param budget_ns: what the rounds may take, all candidates together
+    :param counts: batches that each has prepared of each cell
+    :param calls: model calls of each cell in a turn
+    :param first: the number of the first round
+    :param is_over: whether so many rounds are enough
+    :param arrivals_ns: by the number of the round, when its queries arrive; None runs them one after another
+    :param keep: takes each turn as soon as it is over
+    :param fail: takes a candidate and why it failed
     """
-    warm = {name: Taken() for name in probes}
-    with progress("warming up", len(probes)) as advance:
-        for name, probe in probes.items():
-            warm[name].turn(probe, range(singles), range(batches))
-            advance()
-    costs = [sum(taken.single_ns[0]) + sum(taken.batch_ns[0]) for taken in warm.values() if taken.failure is None]
-    plan = plans.fit(sum(costs), singles, batches, budget_ns)
-    counted = {name: Taken(failure=taken.failure) for name, taken in warm.items()}
-    with progress(f"timing {len(probes)} candidates in {plan.rounds} shuffled rounds", plan.rounds) as advance:
-        for this in plans.rounds(plan, tuple(probes), singles, batches, seed):
+    alive = dict(probes)
+    with progress(f"timing {len(probes)} candidates in shuffled rounds") as advance:
+        for number in itertools.count(first):
+            if not alive or is_over(number - first):
+                return
+            this = plan.round_of(number, tuple(alive), counts, calls, seed)
+            arrivals = arrivals_ns(number) if arrivals_ns is not None else None
             for name in this.order:
-                counted[name].turn(probes[name], this.singles, this.batches)
+                try:
+                    times = alive[name].turn(this.picks, arrivals)
+                except WorkerError as error:
+                    del alive[name]
+                    fail(name, str(error))
+                else:
+                    keep(name, Turn(number, tuple(map(tuple, times))))
             advance()
-    return counted

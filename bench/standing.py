@@ -6,24 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import statistics
-from bench.statistics import Ratio
-from ftc.measurement import Candidate, Measurement, Run, Samples
+from bench import agreement, intervals, statistics
+from bench.agreement import Collapse, Drop
+from bench.intervals import Ratio, Rounds
+from ftc.measurement import Candidate, Cell, Measurement, Run
 
-Verdict = Literal["winner", "slower", "over budget", "accuracy unknown", "failed"]
+Verdict = Literal["winner", "slower", "over budget", "over the bound", "accuracy unknown", "self-check", "failed"]
 
 _ROUNDING = 1e-9
 """Points; a drop of just the budget is inside it."""
 
 
 @dataclass(frozen=True, slots=True)
+class CellStanding:
+    """How fast a candidate was in one cell.
+
+    :param ratio: speed against what the others are compared with
+    """
+
+    cell: Cell
+    p50_ns: float
+    rows_per_second: float
+    ratio: Ratio | None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One candidate's summary and fate; metrics are fractions (0-1).
 
-    :param ratio_to_float_onnx: speed at batch 1 against the float ONNX export
-    :param ratio_to_root: speed at batch 1 against the checkpoint in its own framework
+    :param ratio_to_float_onnx: speed in the first cell against the float ONNX export
+    :param ratio_to_root: speed in the first cell against the checkpoint in its own framework
     :param label_agreement: fraction (0-1) of rows with the same label as the reference
     :param drop_points: the reference's main metric less this one's, times 100; negative where this is better
+    :param drop: the same with its uncertainty; None where the rows have no labels
+    :param collapsed: classes that lose far more than all rows do
+    :param batch_size: rows of a call that suited it best, in the Offline scenario
     """
 
     candidate: Candidate
@@ -31,13 +48,21 @@ class Standing:
     reason: str
     metrics: Mapping[str, float]
     drop_points: float | None = None
+    drop: Drop | None = None
+    collapsed: tuple[Collapse, ...] = ()
     label_agreement: float | None = None
     p50_ns: float | None = None
     p90_ns: float | None = None
+    p99_ns: float | None = None
+    samples: int = 0
+    rounds: int = 0
     rows_per_second: float | None = None
+    batch_size: int | None = None
     encode_p50_ns: float | None = None
+    decode_p50_ns: float | None = None
     ratio_to_float_onnx: Ratio | None = None
     ratio_to_root: Ratio | None = None
+    cells: tuple[CellStanding, ...] = ()
     load_ns: int | None = None
     first_call_ns: int | None = None
     peak_rss_bytes: int | None = None
@@ -55,6 +80,12 @@ class Judge:
     float_onnx: Measurement | None
     root: Measurement | None
 
+    @property
+    def reference(self) -> Measurement | None:
+        """What speed is compared with: the float export, or else the checkpoint, or else the first that was timed."""
+        timed = (known for known in self.run.measurements if known.is_timed and known.candidate.twin_of is None)
+        return self.float_onnx or self.root or next(timed, None)
+
     def drop_points(self, measurement: Measurement) -> float | None:
         """Points of the main metric lost against the root, or its float export where the root is missing."""
         reference = self.root or self.float_onnx
@@ -67,8 +98,14 @@ class Judge:
 
     def refusal(self, measurement: Measurement) -> tuple[Verdict, str] | None:
         """Why a candidate may not win, however fast it is."""
-        if measurement.failure is not None or measurement.samples is None:
-            return "failed", f"failed: {measurement.failure or 'not measured'}"
+        if not measurement.is_timed:
+            interrupted = "the run was interrupted before it was timed"
+            return "failed", f"failed: {measurement.failure or interrupted}"
+        if measurement.candidate.twin_of is not None:
+            return "self-check", "the same file in a second process"
+        late = self._late(measurement)
+        if late is not None:
+            return "over the bound", late
         drop = self.drop_points(measurement)
         if drop is None:
             # a float export has proven on the golden examples that it answers what the checkpoint answers
@@ -82,49 +119,122 @@ class Judge:
             return "over budget", f"drop of {drop:.2f} points exceeds {self.run.max_drop_points:g}"
         return None
 
-    def ratio(self, measurement: Measurement, reference: Measurement | None) -> Ratio | None:
-        if reference is None or reference.samples is None or measurement.samples is None:
+    def ratio(self, measurement: Measurement, reference: Measurement | None, cell: int = 0) -> Ratio | None:
+        """How many times as fast as another candidate in a cell; None where too few rounds are common."""
+        if reference is None or not reference.is_timed or not measurement.is_timed:
             return None
-        return statistics.speed_ratio(
-            reference.samples.single_ns, measurement.samples.single_ns, self.run.conditions.seed
-        )
+        if reference is measurement:
+            return intervals.ITSELF
+        seed = self.run.conditions.seed
+        return intervals.speed_ratio(self._rounds(reference, cell), self._rounds(measurement, cell), seed)
 
     def standing(self, measurement: Measurement, winner: Measurement | None) -> Standing:
+        """The candidate's summary, its verdict, and why."""
         refusal = self.refusal(measurement)
         verdict, reason = refusal or self._beaten(measurement, winner)
         reference = self.root or self.float_onnx
         answered, opened = measurement.accuracy, measurement.opening
-        agreement = None
+        label_agreement, drop = None, None
+        collapsed: tuple[Collapse, ...] = ()
         if answered is not None and reference is not None and reference.accuracy is not None:
-            agreement = answered.agreement(reference.accuracy)
-        samples = measurement.samples
+            label_agreement = answered.agreement(reference.accuracy)
+            targets, theirs, ours = self.run.targets, reference.accuracy.predictions, answered.predictions
+            if targets and measurement is not reference:
+                drop = agreement.drop(targets, theirs, ours, self.run.conditions.seed)
+                collapsed = agreement.collapses(self.run.labels, targets, theirs, ours)
+        times = measurement.by_round() if measurement.is_timed else {}
         return Standing(
             candidate=measurement.candidate,
             verdict=verdict,
             reason=reason,
             metrics=answered.metrics if answered is not None else {},
             drop_points=self.drop_points(measurement),
-            label_agreement=agreement,
-            p50_ns=statistics.median_ns(samples.single_ns) if samples else None,
-            p90_ns=statistics.p90_ns(samples.single_ns) if samples else None,
-            rows_per_second=self._throughput(samples),
-            encode_p50_ns=statistics.median_ns([samples.encode_ns]) if samples else None,
+            drop=drop,
+            collapsed=collapsed,
+            label_agreement=label_agreement,
+            p50_ns=statistics.percentile_ns(times.values(), 50) if times else None,
+            p90_ns=statistics.percentile_ns(times.values(), 90) if times else None,
+            p99_ns=statistics.percentile_ns(times.values(), 99) if times else None,
+            samples=sum(map(len, times.values())),
+            rounds=len(times),
+            rows_per_second=self._throughput(measurement),
+            batch_size=opened.batch_size if opened is not None else None,
+            encode_p50_ns=statistics.percentile_ns([opened.encode_ns], 50) if opened and opened.encode_ns else None,
+            decode_p50_ns=statistics.percentile_ns([opened.decode_ns], 50) if opened and opened.decode_ns else None,
             ratio_to_float_onnx=self.ratio(measurement, self.float_onnx),
             ratio_to_root=self.ratio(measurement, self.root),
+            cells=self._cells(measurement),
             load_ns=opened.load_ns if opened is not None else None,
             first_call_ns=opened.first_call_ns if opened is not None else None,
-            peak_rss_bytes=samples.peak_rss_bytes if samples else None,
+            peak_rss_bytes=measurement.peak_rss_bytes,
         )
 
-    def _throughput(self, samples: Samples | None) -> float | None:
-        return statistics.rows_per_second(samples.batch_ns, self.run.conditions.batch_size) if samples else None
+    def _rounds(self, measurement: Measurement, cell: int) -> Rounds:
+        """The times to be paired: calls, or where batches differ in size the time of a row, by the round."""
+        times = measurement.by_round(cell)
+        size = self._batch_size(measurement, cell)
+        if self.run.conditions.cells[cell].batch_size is None:
+            return {number: (sum(calls) / (len(calls) * size),) for number, calls in times.items()}
+        return times
+
+    def _batch_size(self, measurement: Measurement, cell: int) -> int:
+        fixed = self.run.conditions.cells[cell].batch_size
+        return fixed or (measurement.opening.batch_size if measurement.opening is not None else None) or 1
+
+    def _cells(self, measurement: Measurement) -> tuple[CellStanding, ...]:
+        if not measurement.is_timed:
+            return ()
+        return tuple(
+            CellStanding(
+                self.run.conditions.cells[cell],
+                statistics.percentile_ns(measurement.by_round(cell).values(), 50) or 0.0,
+                statistics.rows_per_second(measurement.by_round(cell).values(), self._batch_size(measurement, cell)),
+                self.ratio(measurement, self.reference, cell),
+            )
+            for cell in range(len(self.run.conditions.cells))
+        )
+
+    def _throughput(self, measurement: Measurement) -> float | None:
+        """Rows in a second, in batches if there are some; of a service it is the rate that it was asked at."""
+        if not measurement.is_timed or self.run.conditions.scenario == "Server":
+            return None
+        cell = min(1, len(self.run.conditions.cells) - 1)
+        times = measurement.by_round(cell).values()
+        return statistics.rows_per_second(times, self._batch_size(measurement, cell))
+
+    def _late(self, measurement: Measurement) -> str | None:
+        """Why a service of it would answer too late; judged by the highest percentile that is known."""
+        arrivals = self.run.conditions.arrivals
+        if arrivals is None:
+            return None
+        times = list(measurement.by_round().values())
+        for percentile in (99, 90):
+            value = statistics.percentile_ns(times, percentile)
+            if value is not None:
+                if value <= arrivals.bound_ms * 1e6:
+                    return None
+                return f"p{percentile} of {value / 1e6:.1f} ms exceeds the bound of {arrivals.bound_ms:g} ms"
+        return f"fewer than {statistics.floor(90)} queries cannot show that it keeps the bound: longer --time-budget"
 
     def _beaten(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
         if winner is None or measurement is winner:
             return "winner", "winner"
         ratio = self.ratio(measurement, winner)
-        assert ratio is not None, "both were measured"
         name = winner.candidate.name
+        if ratio is None:
+            return "slower", f"not compared with {name}: too few rounds in common"
         if ratio.is_slower:
-            return "slower", f"slower than {name}: {ratio.value:.2f}x"
-        return "slower", f"not faster than {name}: {ratio.value:.2f}x ({ratio.low:.2f}-{ratio.high:.2f})"
+            return "slower", f"slower than {name}: {ratio}"
+        if ratio.is_faster:
+            return "slower", f"faster than {name}: {ratio}, which was not shown against the reference"
+        return "slower", f"no difference shown to {name}: {ratio}"
+
+
+def judge_of(run: Run) -> Judge:
+    """The judge of a run, with what its candidates are compared with."""
+    timed = sorted((known for known in run.measurements if known.is_timed), key=lambda known: known.candidate.name)
+    return Judge(
+        run,
+        float_onnx=next((known for known in timed if known.candidate.is_float_onnx), None),
+        root=next((known for known in timed if known.candidate.is_root), None),
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
@@ -11,19 +12,32 @@ from ftc import golden
 from ftc.artifact import Artifact
 from ftc.console import caution
 from ftc.data import Dataset, Example
-from ftc.measurement import Form
+from ftc.errors import InputError
+from ftc.measurement import Cell, Form
 from ftc.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """:param lengths: median and longest, as `Task.length` counts
-    :param batches: rows of `examples` that make up each full batch
+    """:param examples: those of the data, then those made for cells of a fixed length
+    :param own: how many are the data's
+    :param lengths: median and longest of the data's own, as `Task.length` counts
+    :param cells: for each cell its batches, and for each of these the rows of `examples`
+    :param offered: in the Offline scenario, the batches of each size that a candidate may choose
     """
 
     examples: tuple[Example, ...]
+    own: int
     lengths: tuple[int, int]
-    batches: tuple[tuple[int, ...], ...]
+    cells: tuple[tuple[tuple[int, ...], ...], ...]
+    offered: Mapping[int, tuple[tuple[int, ...], ...]]
+
+
+OFFLINE_SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Batch sizes that are tried in the Offline scenario."""
+
+_TRIES = 50
+"""Texts begun for each that is wanted; most words are one token, so most beginnings end at the right length."""
 
 
 def form(example: Example) -> Form:
@@ -33,16 +47,59 @@ def form(example: Example) -> Form:
     return "pair" if isinstance(example, tuple) else "image"
 
 
-def draw(candidates: Sequence[Artifact], task: Task, data: Dataset | None, batch_size: int, seed: int) -> Timed:
-    """Draw the examples and group them into batches; without data the golden examples are taken."""
+def draw(candidates: Sequence[Artifact], task: Task, data: Dataset | None, cells: Sequence[Cell], seed: int) -> Timed:
+    """Draw the examples and group them into the batches of each cell; without data the golden examples are taken.
+
+    :raises InputError: if texts of a cell's length cannot be made
+    """
     if data is not None:
-        examples = tuple(data.sample(plan.TIMED_EXAMPLES, seed).examples)
+        examples = list(data.sample(plan.TIMED_EXAMPLES, seed).examples)
     else:
         caution(
             "no --data: accuracy is not measured, and latency only on a few built-in examples whose lengths "
             "or sizes are not those of your data."
         )
         made = next((artifact for artifact in candidates if not artifact.manifest.is_root), None)
-        examples = tuple(golden.read(made.path).examples if made is not None else task.golden_examples())
+        examples = list(golden.read(made.path).examples if made is not None else task.golden_examples())
+    own = len(examples)
     lengths = [task.length(example) for example in examples]
-    return Timed(examples, (median_low(lengths), max(lengths)), plan.grouped(lengths, batch_size))
+    rows: dict[int | None, range] = {None: range(own)}
+    for length in dict.fromkeys(cell.length for cell in cells if cell.length is not None):
+        rows[length] = range(len(examples), len(examples) + own)
+        examples += of_length(task, examples[:own], length)
+    batches = []
+    offered = {}
+    for cell in cells:
+        if cell.batch_size is None:
+            offered = {size: plan.grouped(lengths, size) for size in OFFLINE_SIZES if size <= own}
+            batches.append(plan.grouped(lengths, 1))
+            continue
+        there = rows[cell.length]
+        sizes = [task.length(examples[row]) for row in there]
+        grouped = plan.grouped(sizes, cell.batch_size)
+        batches.append(tuple(tuple(there[place] for place in batch) for batch in grouped))
+    return Timed(tuple(examples), own, (median_low(lengths), max(lengths)), tuple(batches), offered)
+
+
+def of_length(task: Task, examples: Sequence[Example], length: int) -> list[Example]:
+    """As many texts of just so many tokens, made of the words of the given ones.
+
+    :raises InputError: if that cannot be done
+    """
+    texts = [text for text in examples if isinstance(text, str)]
+    if len(texts) < len(examples):
+        raise InputError("--lengths is for single texts: pairs and images are timed as they are.")
+    words = itertools.cycle(word for text in texts for word in text.split())
+    made: list[Example] = []
+    for _ in range(_TRIES * len(texts)):
+        text = next(words)
+        while task.length(text) < length:
+            longer = f"{text} {next(words)}"
+            if task.length(longer) == task.length(text):
+                raise InputError(f"--lengths {length}: this model cuts texts at {task.length(text)} tokens.")
+            text = longer
+        if task.length(text) == length:
+            made.append(text)
+        if len(made) == len(texts):
+            return made
+    raise InputError(f"--lengths {length}: the words of the data make no text of just so many tokens.")

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.log import Log
 from bench.remote import Worker, WorkerError
-from bench.sampling import Taken
 from bench.timed import Timed
 from ftc.console import Advance, caution
 from ftc.data import Dataset
-from ftc.measurement import Accuracy, Candidate, Measurement, Opening, Samples
+from ftc.measurement import Accuracy, Candidate, Opening, Turn
+from ftc.records import AccuracyTaken, Closed, Opened, TurnTaken
 from ftc.tasks.task import Task
 
 _ANSWERED_AT_ONCE = 16
 """Rows sent to a worker in one message, each answered on its own; only so that progress can be shown."""
 
+_AS_GOOD = 1.02
+
 
 @dataclass(slots=True)
 class Trial:
-    """What is known of a candidate so far."""
+    """A candidate, its process, and the log that everything about it goes into.
+
+    :param own: timed examples that are the data's
+    :param batches: of its own best size, in the Offline scenario
+    """
 
     candidate: Candidate
     worker: Worker
-    encode_ns: tuple[int, ...] = ()
-    opening: Opening | None = None
-    accuracy: Accuracy | None = None
-    samples: Samples | None = None
-    failure: str | None = None
+    log: Log
+    has_failed: bool = False
+    own: int = 0
+    batches: int = 0
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do a part of the run, unless the candidate has failed; its failing does not end the run."""
-        if self.failure is not None:
+        if self.has_failed:
             return
         try:
             work()
@@ -42,15 +48,31 @@ class Trial:
 
     def fail(self, reason: str) -> None:
         """Take the candidate out of the run."""
-        self.failure = reason
+        self.has_failed = True
+        self.log.add(Closed(self.log.run.id, self.candidate.id, failure=reason))
         caution(f"{self.candidate.name} failed: {reason}")
 
     def open(self, timed: Timed) -> None:
-        """Open the candidate, encode the timed examples, and make the first call."""
+        """Open the candidate, make the first call, and time what goes on around the model."""
         opened = self.worker.open()
-        self.encode_ns = tuple(self.worker.prepare(timed.examples, timed.batches))
-        first = self.worker.sample("single", [0], warm=0)
-        self.opening = Opening(opened["load_ns"], first[0], opened["session"])
+        first_call_ns = self.worker.first_call(timed.examples[0])
+        around = self.worker.around(timed.examples[: timed.own])
+        self.own = timed.own
+        best = self._best_batch_size(timed) if timed.offered else None
+        cells = timed.cells
+        if best is not None:
+            cells = (timed.offered[best],)
+            self.batches = len(cells[0])
+        self.worker.prepare(timed.examples, cells)
+        opening = Opening(
+            opened["load_ns"],
+            first_call_ns,
+            opened["session"],
+            encode_ns=tuple(around["encode_ns"]),
+            decode_ns=tuple(around["decode_ns"]),
+            batch_size=best,
+        )
+        self.log.add(Opened(self.log.run.id, self.candidate.id, opening))
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels."""
@@ -61,13 +83,27 @@ class Trial:
             advance(len(rows))
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # (N, classes) float32
         metrics = task.score(outputs, data.labels) if data.labels is not None else {}
-        self.accuracy = Accuracy(metrics, tuple(task.chosen(outputs).tolist()))
+        accuracy = Accuracy(metrics, tuple(task.chosen(outputs).tolist()))
+        self.log.add(AccuracyTaken(self.log.run.id, self.candidate.id, accuracy))
 
-    def keep(self, taken: Taken) -> None:
-        """Keep the times that were taken, and how much memory it needed for all of this."""
-        single_ns, batch_ns = tuple(taken.single_ns), tuple(taken.batch_ns)
-        self.samples = Samples(single_ns, batch_ns, self.encode_ns, self.worker.peak_rss_bytes())
+    def _best_batch_size(self, timed: Timed) -> int:
+        """The batch size at which most rows go through in a second; of those within 2 % of it, the smallest."""
+        sizes = list(timed.offered)
+        self.worker.prepare(timed.examples, [timed.offered[size] for size in sizes])
+        taken = self.worker.turn([range(len(timed.offered[size])) for size in sizes])
+        per_row_ns = {size: sum(times) / (size * len(times)) for size, times in zip(sizes, taken, strict=True)}
+        return min(size for size in sizes if per_row_ns[size] <= _AS_GOOD * min(per_row_ns.values()))
 
-    def measurement(self) -> Measurement:
-        """The candidate's part of the run as a value."""
-        return Measurement(self.candidate, self.opening, self.accuracy, self.samples, self.failure)
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
+        """See `bench.worker.Subject.turn`; in the Offline scenario all rows, in this candidate's own batches."""
+        if self.batches:
+            picks = [tuple(range(self.batches)) * max(1, len(picks[0]) // self.own)]
+        return self.worker.turn(picks, arrivals_ns)
+
+    def keep(self, turn: Turn) -> None:
+        """Write a turn down."""
+        self.log.add(TurnTaken(self.log.run.id, self.candidate.id, turn))
+
+    def close(self) -> None:
+        """Write down how much memory it needed for all of this."""
+        self.log.add(Closed(self.log.run.id, self.candidate.id, self.worker.peak_rss_bytes()))

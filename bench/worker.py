@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -9,13 +10,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from bench import wire
-from bench.clock import WARM_CALLS, Clock, rest, time_calls
+from bench.clock import WARM_CALLS, Clock, rest, time_calls, time_queries
+from bench.cores import scatter
 from ftc.artifact import Artifact
 from ftc.errors import FtcError
 from ftc.manifest import Manifest
@@ -26,33 +28,58 @@ from ftc.tasks.task import Task, open_task
 if TYPE_CHECKING:
     from ftc.data import Example
 
-Kind = Literal["single", "batch"]
-
 
 class Subject:
     """An opened candidate with the timed examples already encoded: a timed call is the model alone."""
 
     def __init__(self, task: Task, session: Session, clock: Clock = time.perf_counter_ns) -> None:
         self._task, self._session, self._clock = task, session, clock
-        self._inputs: dict[Kind, list[dict[str, np.ndarray]]] = {"single": [], "batch": []}
+        self._cells: list[list[dict[str, np.ndarray]]] = []
 
-    def prepare(self, examples: Sequence[Example], batches: Sequence[Sequence[int]]) -> list[int]:
-        """Encode the timed examples, one by one and in batches of the given rows.
+    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
+        """Encode the timed examples.
 
-        :return: nanoseconds for encoding each single example, tokenizing or resizing included
+        :param cells: for each cell its batches, and for each of these the rows of `examples`
         """
-        encode_ns = []
+        self._cells = [[self._task.encode([examples[row] for row in batch]) for batch in batches] for batches in cells]
+
+    def first_call(self, example: Example) -> int:
+        """Nanoseconds of one model call with a batch of one."""
+        return time_calls(self._session, [self._task.encode([example])], clock=self._clock)[0]
+
+    def around(self, examples: Sequence[Example]) -> dict[str, list[int]]:
+        """Nanoseconds of what goes on around the model for each example alone.
+
+        :return: `encode_ns`, tokenizing or resizing, and `decode_ns`, from the outputs to a prediction
+        """
+        around: dict[str, list[int]] = {"encode_ns": [], "decode_ns": []}
         for example in examples:
             begin = self._clock()
-            self._inputs["single"].append(self._task.encode([example]))
-            encode_ns.append(self._clock() - begin)
-        self._inputs["batch"] = [self._task.encode([examples[row] for row in rows]) for rows in batches]
-        return encode_ns
+            inputs = self._task.encode([example])
+            around["encode_ns"].append(self._clock() - begin)
+            outputs = self._session.run(inputs)
+            begin = self._clock()
+            self._task.decode(outputs)
+            around["decode_ns"].append(self._clock() - begin)
+        return around
 
-    def sample(self, kind: Kind, order: Sequence[int], warm: int = WARM_CALLS) -> list[int]:
-        """Nanoseconds of one model call for each single example or batch in `order`."""
-        inputs = [self._inputs[kind][index] for index in order]
-        return time_calls(self._session, inputs, warm=warm, clock=self._clock)
+    def turn(
+        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = WARM_CALLS
+    ) -> list[list[int]]:
+        """Nanoseconds of one model call for each batch that is picked of each cell.
+
+        :param picks: for each cell, which of its batches; the first cell's are queries where they arrive by a schedule
+        :param arrivals_ns: that schedule; see `bench.clock.time_queries`
+        """
+        inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
+        if arrivals_ns is not None:
+            return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
+        # between cells nobody else had the caches, and an uncounted batch would cost a tenth of the turn
+        warms = [warm, *(0 for _ in inputs[1:])]
+        return [
+            time_calls(self._session, batches, warm=uncounted, clock=self._clock)
+            for batches, uncounted in zip(inputs, warms, strict=True)
+        ]
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """The model's outputs (N, classes) float32, each row in a batch of one.
@@ -82,6 +109,8 @@ def _open(request: Mapping[str, Any]) -> tuple[Subject, dict[str, Any]]:
     session = open_session(artifact, SessionOptions(request["threads"], request["device"]))
     task = open_task(artifact)
     load_ns = time.perf_counter_ns() - begin
+    gc.collect()
+    gc.freeze()  # what was loaded stays: looking through it again takes torch's process a tenth of a second
     return Subject(task, session), {"load_ns": load_ns, "session": session.conditions()}
 
 
@@ -91,7 +120,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     while (frame := wire.receive(requests)) is not None:
         request, arrays = frame
         answer: dict[str, Any] = {}
-        outputs: dict[str, np.ndarray] = {}
+        outputs: wire.Arrays = {}
         try:
             if request["do"] == "open":
                 subject, answer = _open(request)
@@ -99,17 +128,29 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 answer = {"peak_rss_bytes": peak_rss_bytes()}
             else:
                 assert subject is not None, "a candidate is opened before anything else is asked of it"
-                if request["do"] == "prepare":
-                    examples = wire.unpacked(request["examples"], arrays)
-                    answer = {"encode_ns": subject.prepare(examples, request["batches"])}
-                elif request["do"] == "sample":
-                    answer = {"ns": subject.sample(request["kind"], request["order"], request["warm"])}
-                elif request["do"] == "answer":
-                    outputs = subject.answer(wire.unpacked(request["examples"], arrays))
+                answer, outputs = _asked(subject, request, arrays)
         except FtcError as error:
             answer = {"failed": str(error)}
         rest()
         wire.send(replies, answer, outputs)
+
+
+def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) -> tuple[dict[str, Any], wire.Arrays]:
+    match request["do"]:
+        case "turn":
+            scatter()
+            return {"ns": subject.turn(request["picks"], request["arrivals_ns"], request["warm"])}, {}
+        case "prepare":
+            subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])
+            return {}, {}
+        case "first":
+            return {"ns": subject.first_call(*wire.unpacked(request["examples"], arrays))}, {}
+        case "around":
+            return dict(subject.around(wire.unpacked(request["examples"], arrays))), {}
+        case "answer":
+            return {}, subject.answer(wire.unpacked(request["examples"], arrays))
+        case other:
+            raise ValueError(f"nothing is known of {other!r}")
 
 
 def main() -> None:

@@ -28,6 +28,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
 _ASKING_S = 5.0
 
+_UNLIMITED_BYTES = 2**60
+"""The older interface says no limit with a number near 2**63."""
+
 
 @dataclass(frozen=True, slots=True)
 class Processor:
@@ -85,6 +88,22 @@ def text_of(path: Path) -> str | None:
 def _cpuinfo() -> dict[str, str]:
     pairs = (line.partition(":") for line in (text_of(_CPUINFO) or "").split("\n\n")[0].splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def memory_limit_bytes() -> int | None:
+    """What this process's control group may hold in memory, by either version of the interface; None for no limit."""
+    for line in (text_of(Path("/proc/self/cgroup")) or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for group in (path.lstrip("/"), ""):
+            if not controllers:
+                limit = text_of(_CGROUP / group / "memory.max")
+            elif "memory" in controllers.split(","):
+                limit = text_of(_CGROUP / "memory" / group / "memory.limit_in_bytes")
+            else:
+                continue
+            if limit is not None and limit.isdigit() and int(limit) < _UNLIMITED_BYTES:
+                return int(limit)
+    return None
 
 
 def _cpu_quota() -> float | None:

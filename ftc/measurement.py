@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from ftc.console import caution
-from ftc.errors import InputError
 from ftc.manifest import DataRecord
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-# Format history of the results file: JSON lines, appended, each with its `schema`, `kind` and `run`.
-# A reader accepts the versions it knows and refuses newer ones.
-#   1  `run`: when a run begins: its conditions and its candidates
-#      `accuracy`: as soon as a candidate has answered all rows
-#      `measurement`: one for each candidate when the rounds are over: raw samples, or why there are none
-SCHEMA: Final = 1
-
 Form = Literal["text", "pair", "image"]
+
+Scenario = Literal["SingleStream", "Offline", "Server"]
+"""By the names of MLPerf Inference (Reddi et al. 2020, section III): one query after another; all rows at once, as
+many in a batch as is best; queries that arrive by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +23,7 @@ class Candidate:
     :param lossless: True for the checkpoint and for float exports of it that passed their parity check
     :param is_root: True for the checkpoint itself
     :param size_bytes: the model file with its weights
+    :param twin_of: id of the candidate that this one is, a second time, as a self-check
     """
 
     id: str
@@ -43,11 +34,12 @@ class Candidate:
     lossless: bool
     is_root: bool
     size_bytes: int
+    twin_of: str | None = None
 
     @property
     def is_float_onnx(self) -> bool:
         """Whether this is what ratios are taken to: the float ONNX export of the checkpoint."""
-        return self.format == "onnx" and self.lossless and not self.is_root
+        return self.format == "onnx" and self.lossless and not self.is_root and self.twin_of is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +49,17 @@ class Opening:
     :param load_ns: importing the runtime, opening model and tokenizer; the disk cache is as it was found
     :param first_call_ns: the first call of the model, batch 1
     :param session: what the runtime says of itself: version, threads, graph options
+    :param encode_ns: encoding each timed example alone (tokenizing, resizing), apart from the model
+    :param decode_ns: turning the outputs of each into a prediction, apart from the model
+    :param batch_size: rows of a call at which most went through in a second; only in the Offline scenario
     """
 
     load_ns: int
     first_call_ns: int
     session: Mapping[str, str]
+    encode_ns: tuple[int, ...] = ()
+    decode_ns: tuple[int, ...] = ()
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +80,51 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """Raw times in nanoseconds. Round r of one candidate and round r of another hold the same examples.
+class Cell:
+    """What is timed of every candidate in every round, apart from other cells.
 
-    :param single_ns: for each round, the model calls with a batch of one
-    :param batch_ns: for each round, the model calls with `Conditions.batch_size` rows
-    :param encode_ns: encoding single examples, apart from the model
-    :param peak_rss_bytes: the process's largest resident memory, from its start to the end of the last round
+    :param batch_size: rows of a model call; None for those that suit each candidate best
+    :param length: tokens that every text has, made from the data's own; None for the data's own lengths
     """
 
-    single_ns: tuple[tuple[int, ...], ...]
-    batch_ns: tuple[tuple[int, ...], ...]
-    encode_ns: tuple[int, ...]
-    peak_rss_bytes: int
+    batch_size: int | None = 1
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A candidate's part of one round. In the same round all candidates are given the same examples in the same order.
+
+    :param calls_ns: for each of `Conditions.cells`, the nanoseconds of its model calls; in the Server scenario from
+        a query's arrival to its answer
+    """
+
+    round: int
+    calls_ns: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All that is known of one candidate; a failed one says why and keeps what was found before."""
+    """All that is known of one candidate; a failed one says why and keeps what was found before.
+
+    :param peak_rss_bytes: the process's largest resident memory, from its start to the end of the last round
+    """
 
     candidate: Candidate
     opening: Opening | None = None
     accuracy: Accuracy | None = None
-    samples: Samples | None = None
+    turns: tuple[Turn, ...] = ()
+    peak_rss_bytes: int | None = None
     failure: str | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there are times, and the candidate did not fail after them."""
+        return bool(self.turns) and self.failure is None
+
+    def by_round(self, cell: int = 0) -> dict[int, tuple[int, ...]]:
+        """The times of one cell, by the number of the round."""
+        return {turn.round: turn.calls_ns[cell] for turn in self.turns}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +148,64 @@ class Machine:
     platform: str
     python: str
     versions: Mapping[str, str]
+    load_1min: float | None = None
+    memory_available_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How queries come in the Server scenario: a Poisson process.
+
+    :param rate_per_s: queries in a second, on average
+    :param bound_ms: what an answer may take from its query's arrival
+    """
+
+    rate_per_s: float
+    bound_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """Where and how a run was made; only runs under like conditions may be compared.
 
+    :param cells: what is timed; candidates are ranked by the first
     :param lengths: median and longest of the timed examples, in tokens or in pixels of the longer side
     :param data: what was answered for accuracy; None where nothing was
     :param timed_examples: examples in the timed sample, the same for all candidates
     :param form: what each row of the data is; None where there is none, and in files of earlier versions
+    :param pinned_cores: the cores that every candidate was held to; None where the system cannot do that
+    :param arrivals: of the Server scenario
     """
 
     machine: Machine
     device: str
     threads: int
-    batch_size: int
+    cells: tuple[Cell, ...]
     timed_examples: int
     lengths: tuple[int, int]
     data: DataRecord | None
     seed: int
     form: Form | None = None
+    pinned_cores: tuple[int, ...] | None = None
+    scenario: Scenario = "SingleStream"
+    arrivals: Arrivals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something to know before the result is trusted.
+
+    :param kind: one word for machines
+    :param advice: what to do about it
+    """
+
+    kind: str
+    text: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.advice}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +213,10 @@ class Run:
     """One run of `bench` over candidates with a common root.
 
     :param max_drop_points: the accuracy budget: points (hundredths) of `main_metric` against the root
+    :param precision: half the width that intervals were to have, as a fraction of the ratio; None where not asked
+    :param labels: names of the classes
+    :param targets: the right class of every row, in the order of `Accuracy.predictions`; empty where not known
+    :param ended: False for a run that was interrupted before its rounds were over
     """
 
     id: str
@@ -166,112 +226,13 @@ class Run:
     max_drop_points: float
     conditions: Conditions
     measurements: tuple[Measurement, ...]
+    precision: float | None = None
+    labels: tuple[str, ...] = ()
+    targets: tuple[int, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    ended: bool = True
 
     @property
     def is_complete(self) -> bool:
-        """False for a run that was interrupted before its rounds were over."""
-        return any(measurement.samples is not None for measurement in self.measurements)
-
-
-@dataclass(frozen=True, slots=True)
-class RunBegun:
-    """The line that opens a run."""
-
-    run: str
-    started: str
-    root_id: str
-    main_metric: str
-    max_drop_points: float
-    conditions: Conditions
-    candidates: tuple[Candidate, ...]
-    kind: Literal["run"] = "run"
-    schema: Literal[1] = SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class AccuracyTaken:
-    """A candidate has answered all rows."""
-
-    run: str
-    candidate_id: str
-    accuracy: Accuracy
-    kind: Literal["accuracy"] = "accuracy"
-    schema: Literal[1] = SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A candidate's part of the run is over."""
-
-    run: str
-    measurement: Measurement
-    kind: Literal["measurement"] = "measurement"
-    schema: Literal[1] = SCHEMA
-
-
-Record = RunBegun | AccuracyTaken | Measured
-
-
-@cache
-def adapter() -> TypeAdapter[Record]:
-    """Turns records into JSON and back."""
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[Record, Field(discriminator="kind")])
-
-
-def read_results(path: Path) -> tuple[Run, ...]:
-    """The runs in a results file, oldest first; a line that a killed run left unfinished is skipped aloud.
-
-    :raises InputError: if there is no such file, or a line is no record this `ftc` knows
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Measure first: ftc bench --data FILE") from error
-    runs: dict[str, RunBegun] = {}
-    found: dict[str, dict[str, Measurement]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        record = _record(line, path, number)
-        if isinstance(record, RunBegun):
-            runs[record.run] = record
-            unfinished = "the run was interrupted before this candidate was measured"
-            found[record.run] = {c.id: Measurement(c, failure=unfinished) for c in record.candidates}
-        elif record is not None and record.run not in runs:
-            caution(f"{path}, line {number}: belongs to a run whose first line is missing; skipped.")
-        elif isinstance(record, AccuracyTaken):
-            known = found[record.run]
-            known[record.candidate_id] = replace(known[record.candidate_id], accuracy=record.accuracy)
-        elif record is not None:
-            found[record.run][record.measurement.candidate.id] = record.measurement
-    return tuple(
-        Run(
-            id=begun.run,
-            started=begun.started,
-            root_id=begun.root_id,
-            main_metric=begun.main_metric,
-            max_drop_points=begun.max_drop_points,
-            conditions=begun.conditions,
-            measurements=tuple(found[begun.run].values()),
-        )
-        for begun in runs.values()
-    )
-
-
-def _record(line: bytes, path: Path, number: int) -> Record | None:
-    from pydantic import ValidationError
-
-    try:
-        return adapter().validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            caution(f"{path}, line {number}: unfinished (a run was killed while writing it); skipped.")
-            return None
-        where = " -> ".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{path}, line {number}: not a result this version of ftc can read: {where}: {first['msg']}. "
-            "Move the file aside and measure again, or read it with the ftc that wrote it."
-        ) from error
+        """Whether it was measured to its end, and anything could be."""
+        return self.ended and any(measurement.is_timed for measurement in self.measurements)

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ftc.cli import options
 from ftc.console import caution, say
+
+if TYPE_CHECKING:
+    from ftc.measurement import Scenario
+
+BAD_NEWS = 3
+"""Exit code where the work went well and its answer is bad news: slower than before, or a self-check that failed."""
+
+_SCENARIOS: dict[str, Scenario] = {"single-stream": "SingleStream", "offline": "Offline", "server": "Server"}
+
+
+def _fraction(context: click.Context, parameter: click.Parameter, value: str) -> float | None:
+    if value == "none":
+        return None
+    try:
+        return float(value.removesuffix("%")) / 100
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give a percentage, such as 2%, or none") from None
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in value.split(",")) if value is not None else ()
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give numbers with commas between them: 1,8") from None
 
 
 @click.command()
@@ -33,6 +59,36 @@ from ftc.console import caution, say
     metavar="SECONDS",
     help="What timing may take, all candidates together.",
 )
+@click.option(
+    "--precision",
+    callback=_fraction,
+    default="2%",
+    show_default=True,
+    metavar="PERCENT",
+    help="End sooner, once every ratio is known to this; `none` takes the whole time.",
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(list(_SCENARIOS)),
+    default="single-stream",
+    show_default=True,
+    help="Rank by latency one by one, by throughput, or by latency of queries that arrive by chance.",
+)
+@click.option("--rate", type=float, metavar="QPS", help="Server: queries in a second.")
+@click.option("--latency-bound", type=float, metavar="MS", help="Server: what an answer may take.")
+@click.option("--batch-sizes", callback=_numbers, metavar="N,N,...", help="Time these as well.")
+@click.option("--lengths", callback=_numbers, metavar="N,N,...", help="Time texts of so many tokens as well.")
+@click.option(
+    "--time-limit", type=float, default=300.0, show_default=True, metavar="SECONDS", help="A candidate hangs after it."
+)
+@click.option("--self-check", is_flag=True, help="Measure the float baseline twice; a difference ends with 3.")
+@click.option("--resume", is_flag=True, help="Go on with the last run, which was interrupted.")
+@click.option(
+    "--compare",
+    type=options.DIRECTORY,
+    metavar="FILE",
+    help="Measure nothing: compare the last run with that of an older results file; slower ends with 3.",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options
@@ -49,6 +105,16 @@ def bench(
     threads: int | None,
     batch_size: int,
     time_budget: float,
+    precision: float | None,
+    scenario: str,
+    rate: float | None,
+    latency_bound: float | None,
+    batch_sizes: tuple[int, ...],
+    lengths: tuple[int, ...],
+    time_limit: float,
+    self_check: bool,
+    resume: bool,
+    compare: Path | None,
     device: str,
     seed: int,
     task: str | None,
@@ -70,6 +136,11 @@ def bench(
     ftc bench --data test.tsv --max-drop 0.5 --threads 1    a tighter budget, one thread
     ftc bench artifacts/ckpt-onnx ckpt/ --data test.tsv     only these
     ftc bench other.tflite ckpt/ --data test.tsv            a model file made elsewhere as well
+    ftc bench --data test.tsv --batch-sizes 1,8 --lengths 32,128
+    ftc bench --data test.tsv --scenario server --rate 50 --latency-bound 20
+    ftc bench --data test.tsv --self-check                  can this machine be trusted now?
+    ftc bench --data test.tsv --resume                      go on after a crash
+    ftc bench --compare old.jsonl                           did this release get slower? 3 if so
     """
     from bench.candidates import select
     from bench.report import show, to_json
@@ -77,7 +148,26 @@ def bench(
     from bench.run import Options
     from bench.run import bench as run
 
-    wanted = Options(threads, batch_size, time_budget, limit, max_drop, device, seed)
+    if compare is not None:
+        _compare(compare, output or artifacts / FILE_NAME, as_json)
+        return
+    wanted = Options(
+        threads=threads,
+        batch_size=batch_size,
+        time_budget_s=time_budget,
+        limit=limit,
+        max_drop_points=max_drop,
+        device=device,
+        seed=seed,
+        precision=precision,
+        scenario=_SCENARIOS[scenario],
+        batch_sizes=batch_sizes,
+        lengths=lengths,
+        rate_per_s=rate,
+        bound_ms=latency_bound,
+        time_limit_s=time_limit,
+        self_check=self_check,
+    )
     declared = options.declared(task, labels, processor, tokenizer)
     candidates = select(paths, artifacts, root, declared)
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
@@ -88,10 +178,24 @@ def bench(
     of_these = made and all(candidate.path.resolve().parent == artifacts.resolve() for candidate in made)
     if not (of_these or output):
         say(f"the results are not kept, since not all of this lies in {artifacts}: -o FILE keeps them.")
-    board = run(
-        candidates, data=dataset, options=wanted, results_path=output or (artifacts / FILE_NAME if of_these else None)
-    )
+    path = output or (artifacts / FILE_NAME if of_these else None)
+    board = run(candidates, data=dataset, options=wanted, results_path=path, resumed=resume)
     if as_json:
         click.echo(to_json(board))
     else:
         show(board, artifacts)
+    if board.self_check is not None and board.self_check.passed is False:
+        caution("the self-check failed: believe no ratio of this run. Measure again, longer or on a quieter machine.")
+        sys.exit(BAD_NEWS)
+
+
+def _compare(old: Path, new: Path, as_json: bool) -> None:
+    from bench.compare import compare, show, to_json
+
+    comparison = compare(old, new)
+    if as_json:
+        click.echo(to_json(comparison))
+    else:
+        show(comparison)
+    if comparison.is_slower:
+        sys.exit(BAD_NEWS)

@@ -6,16 +6,18 @@ from ftc.manifest import DataRecord
 from ftc.measurement import (
     Accuracy,
     Candidate,
+    Cell,
     Conditions,
     Machine,
     Measurement,
     Opening,
     Run,
-    Samples,
+    Turn,
 )
 
 MACHINE = Machine("a processor", ("avx2",), 2, None, None, 0.1, 10**9, "Linux", "3.11", {"numpy": "2"})
-CONDITIONS = Conditions(MACHINE, "cpu", 2, 8, 64, (20, 50), DataRecord("rows.tsv", "f00d", 100), 0)
+CELLS = (Cell(), Cell(8))
+CONDITIONS = Conditions(MACHINE, "cpu", 2, CELLS, 64, (20, 50), DataRecord("rows.tsv", "f00d", 100), 0)
 ROUNDS = 12
 
 
@@ -33,10 +35,10 @@ def candidate(name: str) -> Candidate:
     )
 
 
-def samples(latency_ns: int, jitter: int = 1) -> Samples:
+def turns(latency_ns: int, jitter: int = 1, calls: int = 8) -> tuple[Turn, ...]:
     """Rounds of eight calls around a latency; `jitter` is how far rounds differ, in hundredths."""
-    single = tuple((latency_ns + latency_ns * jitter * ((r * 7) % 5 - 2) // 100,) * 8 for r in range(ROUNDS))
-    return Samples(single, tuple((4 * latency_ns,) for _ in range(ROUNDS)), (1000,) * 8, 10**8)
+    single = ((latency_ns + latency_ns * jitter * ((r * 7) % 5 - 2) // 100,) * calls for r in range(ROUNDS))
+    return tuple(Turn(number, (times, (4 * latency_ns,))) for number, times in enumerate(single))
 
 
 def measurement(
@@ -47,8 +49,9 @@ def measurement(
     jitter: int = 1,
 ) -> Measurement:
     answered = None if accuracy is None else Accuracy({"accuracy": accuracy}, (0, 1) * 50)
-    taken = None if latency_ns is None else samples(latency_ns, jitter)
-    return Measurement(candidate(name), Opening(10**9, 10**7, {}), answered, taken, failure)
+    taken = () if latency_ns is None else turns(latency_ns, jitter)
+    opening = Opening(10**9, 10**7, {}, (1000,) * 8, (100,) * 8)
+    return Measurement(candidate(name), opening, answered, taken, 10**8 if taken else None, failure)
 
 
 def run(*measurements: Measurement, max_drop_points: float = 1.0, id: str = "1") -> Run:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Run, Samples
-from tests.bench.made import candidate, measurement, run
+from ftc.measurement import Run
+from tests.bench.made import candidate, measurement, run, turns
 
 
 def winner_of(made: Run) -> str | None:
@@ -36,7 +36,7 @@ def test_the_fastest_inside_the_budget_wins() -> None:
         ("tiny", "over budget"),
     ]
     reasons = {s.candidate.name: s.reason for s in board.standings}
-    assert reasons["onnx"] == "slower than int8: 0.50x"
+    assert reasons["onnx"] == "slower than int8: 0.50x (0.49-0.51)"
     assert reasons["tiny"] == "drop of 2.30 points exceeds 1"
     assert "2.00x as fast as onnx" in board.reason
     assert "drop 0.50 points of accuracy" in board.reason
@@ -57,7 +57,7 @@ def test_a_drop_of_just_the_budget_is_inside_it() -> None:
 def test_the_float_export_wins_when_nothing_beats_it() -> None:
     board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 5000)))
     assert board.winner == candidate("onnx")
-    assert board.reason == "nothing inside the accuracy budget is faster"
+    assert board.reason == "nothing inside the accuracy budget was shown to be faster"
 
 
 def test_faster_is_not_claimed_from_noise() -> None:
@@ -67,7 +67,7 @@ def test_faster_is_not_claimed_from_noise() -> None:
     int8 = next(s for s in board.standings if s.candidate.name == "int8")
     assert int8.ratio_to_float_onnx is not None
     assert int8.ratio_to_float_onnx.low < 1 < int8.ratio_to_float_onnx.high
-    assert int8.reason.startswith("not faster than onnx: 1.0")
+    assert int8.reason.startswith("no difference shown to onnx: 1.0")
 
 
 def test_without_a_float_export_the_checkpoint_is_the_reference() -> None:
@@ -143,14 +143,14 @@ def test_the_table_shows_every_candidate_its_fate_and_the_next_command(tmp_path:
 
 def test_json_leaves_the_raw_samples_out() -> None:
     text = to_json(rank(run(measurement("torch", 8000), measurement("onnx", 4000))))
-    assert "single_ns" not in text
+    assert "calls_ns" not in text
 
 
 def test_json_names_the_winner_its_place_and_why() -> None:
     told = json.loads(to_json(rank(run(measurement("torch", 8000), measurement("onnx", 4000)))))
     assert (told["winner"]["id"], told["winner"]["name"]) == ("id-of-onnx", "onnx")
     assert told["winner"]["path"] == "/nowhere/onnx"
-    assert told["reason"] == "nothing inside the accuracy budget is faster"
+    assert told["reason"] == "nothing inside the accuracy budget was shown to be faster"
     nobody = json.loads(to_json(rank(run(measurement("int8", 2000)))))
     assert nobody["winner"] is None
     assert "accuracy budget" in nobody["reason"]
@@ -166,9 +166,11 @@ def shown(made: Run, path: Path) -> str:
 def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     plenty = run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))
     assert "no p90" not in shown(plenty, tmp_path / "plenty")
-    few = replace(plenty.measurements[1], samples=Samples(((4_000_000,),) * 12, ((8_000_000,),) * 12, (1000,), 10**8))
-    torch = replace(plenty.measurements[0], samples=Samples(((8_000_000,),) * 12, ((9_000_000,),) * 12, (1000,), 10**8))
-    assert "no p90: it needs at least 64 samples" in shown(run(torch, few), tmp_path / "few")
+    assert "no p99: it needs at least 662 samples, there are 96" in shown(plenty, tmp_path / "some")
+    few = [replace(known, turns=turns(8_000_000, calls=1)) for known in plenty.measurements]
+    assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")
+    many = [replace(known, turns=turns(8_000_000, calls=60)) for known in plenty.measurements]
+    assert "p99" in shown(run(*many), tmp_path / "many").splitlines()[1]
 
 
 def test_what_the_rows_were_is_said_and_one_of_a_kind_is_singular(tmp_path: Path) -> None:

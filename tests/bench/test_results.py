@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,29 +12,28 @@ from bench.results import FILE_NAME, append, check
 from bench.winner import latest_winner
 from ftc.artifact import Artifact
 from ftc.errors import InputError, RunError
-from ftc.measurement import AccuracyTaken, Measured, Run, RunBegun, read_results
+from ftc.measurement import Run
+from ftc.records import AccuracyTaken, Closed, Ended, Opened, RunBegun, TurnTaken, read_results
 from tests.bench.made import measurement, run
 
 
 def write(made: Run, path: Path, *, finished: bool = True) -> None:
+    """Write a run as it would have been; an unfinished one ends after the accuracies and one turn."""
     candidates = tuple(m.candidate for m in made.measurements)
-    append(
-        RunBegun(
-            made.id,
-            made.started,
-            made.root_id,
-            made.main_metric,
-            made.max_drop_points,
-            made.conditions,
-            candidates,
-        ),
-        path,
-    )
+    start = RunBegun(made.id, made.started, made.root_id, made.main_metric, 1.0, made.conditions, candidates)
+    append(start, path)
     for m in made.measurements:
+        if m.opening is not None:
+            append(Opened(made.id, m.candidate.id, m.opening), path)
         if m.accuracy is not None:
             append(AccuracyTaken(made.id, m.candidate.id, m.accuracy), path)
-    for m in made.measurements if finished else ():
-        append(Measured(made.id, m), path)
+    for m in made.measurements:
+        for turn in m.turns if finished else m.turns[:1]:
+            append(TurnTaken(made.id, m.candidate.id, turn), path)
+        if finished:
+            append(Closed(made.id, m.candidate.id, m.peak_rss_bytes, m.failure), path)
+    if finished:
+        append(Ended(made.id), path)
 
 
 def test_runs_come_back_as_they_were(tmp_path: Path) -> None:
@@ -67,13 +66,13 @@ def test_only_a_results_file_is_appended_to(tmp_path: Path) -> None:
         check(tmp_path / "link")
 
 
-def test_an_interrupted_run_keeps_the_accuracy_it_found(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_it_found(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     write(run(measurement("torch", 8000, 0.9), measurement("int8", 4000, None)), path, finished=False)
     (found,) = read_results(path)
     assert not found.is_complete
     assert found.measurements[0].accuracy is not None
-    assert "interrupted" in str(found.measurements[0].failure)
+    assert [len(known.turns) for known in found.measurements] == [1, 1]
 
 
 def test_half_a_line_is_skipped_aloud_and_does_not_swallow_the_next_run(
@@ -98,7 +97,7 @@ def test_a_newer_format_is_refused_with_its_line(tmp_path: Path) -> None:
     write(run(measurement("torch", 8000)), path)
     newer = json.loads(path.read_text().splitlines()[0]) | {"schema": 99}
     path.write_text(path.read_text() + json.dumps(newer) + "\n")
-    with pytest.raises(InputError, match=r"line 4: .*schema"):
+    with pytest.raises(InputError, match=r"line \d+: .*schema"):
         read_results(path)
 
 
@@ -157,3 +156,31 @@ def test_no_winner_is_said(tmp_path: Path) -> None:
     write(run(measurement("int8", 2000)), tmp_path / FILE_NAME)
     with pytest.raises(InputError, match="has no winner"):
         latest_winner(tmp_path)
+
+
+def test_results_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    made = run(measurement("torch", 8000), measurement("int8", None, None, failure="damaged"))
+    path = tmp_path / FILE_NAME
+    write(made, path)
+    lines = [json.loads(line) | {"schema": 1} for line in path.read_text().splitlines()]
+    start = next(line for line in lines if line["kind"] == "run")
+    start["conditions"] |= {"batch_size": 8}
+    del start["conditions"]["cells"]
+    old = [start, *(line for line in lines if line["kind"] == "accuracy")]
+    for known in made.measurements:
+        samples = {
+            "single_ns": [turn.calls_ns[0] for turn in known.turns],
+            "batch_ns": [turn.calls_ns[1] for turn in known.turns],
+            "encode_ns": [1000] * 8,
+            "peak_rss_bytes": 10**8,
+        }
+        told = {"candidate": asdict(known.candidate), "samples": samples if known.turns else None}
+        told |= {"opening": {"load_ns": 10**9, "first_call_ns": 10**7, "session": {}}, "failure": known.failure}
+        told["accuracy"] = asdict(known.accuracy) if known.accuracy is not None else None
+        old.append({"run": made.id, "measurement": told, "kind": "measurement", "schema": 1})
+    path.write_text("".join(json.dumps(line) + "\n" for line in old))
+    (found,) = read_results(path)
+    assert found.is_complete
+    assert found.conditions == made.conditions
+    assert found.measurements[0].turns == made.measurements[0].turns
+    assert found.measurements[1].failure == "damaged"

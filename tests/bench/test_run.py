@@ -17,6 +17,7 @@ import pytest
 
 from bench import wire
 from bench.candidates import select
+from bench.cores import choose
 from bench.leaderboard import rank
 from bench.remote import Worker, WorkerError
 from bench.run import Options, bench
@@ -25,7 +26,8 @@ from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset
 from ftc.errors import InputError, RunError
-from ftc.measurement import read_results
+from ftc.measurement import Cell
+from ftc.records import read_results
 from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 
@@ -58,11 +60,12 @@ def test_the_checkpoint_and_its_exports_are_measured_and_one_broken_file_is_a_ro
     assert run.conditions.threads == 1
     for measurement in run.measurements:
         if measurement.failure is None:
-            assert measurement.samples is not None
             assert measurement.opening is not None
-            assert len(measurement.samples.single_ns) >= 10
-            assert all(value > 0 for row in measurement.samples.single_ns for value in row)
-            assert measurement.samples.peak_rss_bytes > 10**7
+            assert len(measurement.opening.encode_ns) == len(measurement.opening.decode_ns) == 40
+            assert len(measurement.turns) >= 10
+            assert all(value > 0 for row in measurement.by_round().values() for value in row)
+            assert measurement.peak_rss_bytes is not None
+            assert measurement.peak_rss_bytes > 10**7
     onnx = next(s for s in board.standings if s.candidate.name == text_onnx.manifest.name)
     assert onnx.label_agreement == 1.0
     assert onnx.drop_points == 0.0
@@ -132,6 +135,104 @@ def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
     assert failed.metrics["accuracy"] >= 0, "what was found before is kept"
 
 
+def test_a_candidate_that_hangs_becomes_a_failed_row(
+    text_onnx: Artifact, text_int8: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Trial.open
+
+    def stopped_once_open(self: Trial, *args: object) -> None:
+        opened(self, *args)  # type: ignore[arg-type]
+        if self.candidate.id == text_int8.manifest.id:
+            assert self.worker.process is not None
+            os.kill(self.worker.process.pid, signal.SIGSTOP)
+            self.worker.limit_s = 1
+
+    monkeypatch.setattr(Trial, "open", stopped_once_open)
+    board = bench([text_onnx, text_int8], options=QUICK)
+    assert board.standings[-1].candidate.id == text_int8.manifest.id
+    assert "gave no answer within 1 s at 'turn'" in board.standings[-1].reason
+    assert board.winner is not None
+    assert not workers()
+
+
+def test_workers_are_held_to_the_cores_that_are_recorded(text_onnx: Artifact) -> None:
+    cores = choose(1)
+    assert cores is not None
+    with Worker(text_onnx, 1, "cpu", cores=cores) as worker:
+        worker.open()
+        assert worker.process is not None
+        tasks = [int(path.name) for path in Path(f"/proc/{worker.process.pid}/task").iterdir()]
+        assert {tuple(os.sched_getaffinity(task)) for task in tasks} == {cores}
+    assert len(os.sched_getaffinity(0)) >= len(cores), "the parent is as free as before"
+
+
+def test_a_self_check_is_a_row_that_cannot_win(text_onnx: Artifact, text_int8: Artifact, tmp_path: Path) -> None:
+    board = bench([text_onnx, text_int8], options=replace(QUICK, self_check=True), results_path=tmp_path / "b.jsonl")
+    twin = board.standings[-1]
+    assert (twin.verdict, twin.candidate.twin_of) == ("self-check", text_onnx.manifest.id)
+    assert board.self_check is not None
+    assert board.self_check.name == text_onnx.manifest.name
+    assert board.self_check.ratio is not None
+    assert rank(read_results(tmp_path / "b.jsonl")[0]) == board
+
+
+def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
+    text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.jsonl"
+    both = [text_onnx, text_int8]
+    bench(both, data=text_data, options=QUICK, results_path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
+    path.write_bytes(b"".join(lines[: turns[6]]) + lines[turns[6]][:50])
+    (killed,) = read_results(path)
+    assert not killed.is_complete
+    with pytest.raises(InputError, match="seed: 0 then, 1 now"):
+        bench(both, data=text_data, options=replace(QUICK, seed=1), results_path=path, resumed=True)
+    with pytest.raises(InputError, match="candidates: "):
+        bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
+    board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    (run,) = read_results(path)
+    assert run.is_complete
+    assert rank(run) == board
+    for before, now in zip(killed.measurements, run.measurements, strict=True):
+        assert now.accuracy == before.accuracy
+        assert now.turns[: len(before.turns)] == before.turns
+        assert len(now.turns) >= len(before.turns) + 10
+    assert "going on with the run of" in capsys.readouterr().err
+    with pytest.raises(InputError, match="measured to its end"):
+        bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    with pytest.raises(InputError, match="nothing to go on with"):
+        bench(both, data=text_data, options=QUICK, results_path=tmp_path / "none.jsonl", resumed=True)
+
+
+def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, text_data: Dataset) -> None:
+    board = bench([text_onnx], data=text_data, options=replace(QUICK, scenario="Offline"))
+    standing = board.standings[0]
+    assert standing.batch_size in (1, 2, 4, 8, 16, 32)
+    assert standing.rows_per_second is not None
+    assert standing.ratio_to_float_onnx is not None
+
+
+def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
+    served = replace(QUICK, scenario="Server", rate_per_s=500.0, bound_ms=10_000.0, time_budget_s=3)
+    assert bench([text_onnx], data=text_data, options=served).winner is not None
+    board = bench([text_onnx], data=text_data, options=replace(served, bound_ms=0.001))
+    assert board.winner is None
+    assert board.standings[0].verdict == "over the bound"
+    assert "exceeds the bound of 0.001 ms" in board.standings[0].reason
+
+
+def test_a_grid_of_batches_and_lengths_is_timed_beside_the_datas_own(text_onnx: Artifact, text_data: Dataset) -> None:
+    grid = replace(QUICK, batch_sizes=(1, 4), lengths=(12,))
+    board = bench([text_onnx], data=text_data, options=grid)
+    cells = [one.cell for one in board.standings[0].cells]
+    assert cells == [Cell(), Cell(8), Cell(1, 12), Cell(4, 12)]
+    assert all(one.rows_per_second > 0 for one in board.standings[0].cells)
+    with pytest.raises(InputError, match="cuts texts at 64 tokens"):
+        bench([text_onnx], data=text_data, options=replace(QUICK, lengths=(1000,)))
+
+
 def test_when_all_fail_the_run_fails(text_onnx: Artifact, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(text_onnx.path, tmp_path / "copy"))
     (copy / "model.onnx").write_bytes(b"\0" * text_onnx.manifest.facts.size_bytes)
@@ -191,6 +292,14 @@ def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None
         ({"time_budget_s": float("nan")}, "--time-budget must be a number of seconds above 0, got nan"),
         ({"time_budget_s": float("inf")}, "--time-budget"),
         ({"time_budget_s": 0}, "--time-budget"),
+        ({"time_limit_s": -1}, "--time-limit"),
+        ({"precision": 0.01}, "--precision must be from 0.014"),
+        ({"precision": float("nan")}, "--precision"),
+        ({"batch_sizes": (1, 0)}, "--batch-sizes must be from 1"),
+        ({"lengths": (0,)}, "--lengths must be at least 1"),
+        ({"scenario": "Server"}, "needs --rate QPS and --latency-bound MS"),
+        ({"rate_per_s": 5.0, "bound_ms": 5.0}, "belong to --scenario server"),
+        ({"scenario": "Offline", "lengths": (8,)}, "leave one out"),
         ({"seed": -1}, "--seed must be from 0"),
         ({"seed": 2**70}, "--seed"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import plan
+from bench.clock import time_queries
 from bench.remote import WorkerError
 from bench.sampling import interleaved
-from bench.worker import Kind, Subject
+from bench.worker import Subject
+from ftc.measurement import Turn
 
 NS_PER_ELEMENT = 1000
 
@@ -44,19 +47,28 @@ class FakeSession:
         return {"logits": np.zeros((len(inputs["x"]), 2), np.float32)}
 
 
+@dataclass
 class FakeTask:
     """Examples are texts; a batch is padded to its longest."""
 
+    encoded: int = 0
+
     def encode(self, examples: Sequence[str]) -> dict[str, np.ndarray]:
+        self.encoded += 1
         return {"x": np.zeros((len(examples), max(map(len, examples))))}
 
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[str]:
+        return [""] * len(outputs["logits"])
 
-def subject(examples: Sequence[str], batches: Sequence[Sequence[int]]) -> tuple[Subject, FakeSession]:
+
+def subject(
+    examples: Sequence[str], cells: Sequence[Sequence[Sequence[int]]]
+) -> tuple[Subject, FakeSession, FakeClock]:
     clock = FakeClock()
     session = FakeSession(clock)
     made: Any = Subject(FakeTask(), session, clock)  # type: ignore[arg-type]
-    made.prepare(examples, batches)
-    return made, session
+    made.prepare(examples, cells)
+    return made, session, clock
 
 
 @dataclass
@@ -64,64 +76,133 @@ class Logged:
     """A probe that writes down when it runs, and may die at a turn."""
 
     name: str
-    log: list[tuple[str, Kind, tuple[int, ...]]]
-    cost_ns: int = 1000
+    log: list[tuple[str, tuple[tuple[int, ...], ...]]]
     dies_at: int | None = None
-    calls: int = 0
+    turns: int = 0
 
-    def sample(self, kind: Kind, order: Sequence[int]) -> list[int]:
-        self.calls += 1
-        if self.calls == self.dies_at:
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
+        self.turns += 1
+        if self.turns == self.dies_at:
             raise WorkerError("its process was killed")
-        self.log.append((self.name, kind, tuple(order)))
-        return [self.cost_ns] * len(order)
+        self.log.append((self.name, tuple(map(tuple, picks))))
+        return [[1000] * len(order) for order in picks]
+
+
+@dataclass
+class Kept:
+    """What came of the turns."""
+
+    turns: dict[str, list[Turn]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, name: str, turn: Turn) -> None:
+        self.turns.setdefault(name, []).append(turn)
+
+    def fail(self, name: str, reason: str) -> None:
+        self.failures[name] = reason
+
+
+def sampled(probes: Mapping[str, Logged], rounds: int, *, first: int = 0) -> Kept:
+    kept = Kept()
+    over = lambda taken: taken >= rounds  # noqa: E731 - what a caller passes
+    interleaved(probes, (6, 2), (6, 2), first=first, seed=3, is_over=over, keep=kept.keep, fail=kept.fail)
+    return kept
 
 
 def test_a_timed_call_is_the_model_alone_and_warm_calls_do_not_count() -> None:
-    made, session = subject(["a", "bbb", "cc"], [(0, 1)])
-    assert made.sample("single", [1, 0, 2], warm=2) == [3000, 1000, 2000]
-    assert session.calls == [3, 3, 3, 1, 2]
-    assert made.sample("batch", [0], warm=0) == [2 * 3 * NS_PER_ELEMENT]
+    made, session, _ = subject(["a", "bbb", "cc"], [[(0,), (1,), (2,)], [(0, 1)]])
+    assert made.turn([[1, 0, 2], [0]], warm=2) == [[3000, 1000, 2000], [2 * 3 * NS_PER_ELEMENT]]
+    assert session.calls == [3, 3, 3, 1, 2, 6], "only the first cell is warmed up"
+    around = made.around(["a", "bbb"])
+    assert around == {"encode_ns": [0, 0], "decode_ns": [0, 0]}, "the model is not in it"
+
+
+def test_the_garbage_collector_is_held_back_while_calls_are_timed() -> None:
+    made, session, _ = subject(["a"], [[(0,)]])
+    was = []
+    session.run = lambda inputs: was.append(gc.isenabled()) or {}  # type: ignore[method-assign,func-returns-value]
+    made.turn([[0]])
+    assert was == [False, False]
+    assert gc.isenabled()
+
+
+def test_a_query_waits_for_those_before_it_and_that_is_its_time() -> None:
+    _, session, clock = subject(["aaaa"], [[(0,)]])  # 4,000 ns a call
+    inputs = [{"x": np.zeros((1, 4))}] * 4
+
+    def sleep(seconds: float) -> None:
+        clock.now_ns += round(seconds * 1e9)
+
+    times = time_queries(session, inputs, [1000, 2000, 3000, 50_000], clock=clock, sleep=sleep)
+    assert times == [4000, 7000, 10_000, 4000]
 
 
 def test_every_candidate_does_the_same_work_in_every_round() -> None:
-    log: list[tuple[str, Kind, tuple[int, ...]]] = []
-    probes = {name: Logged(name, log) for name in "abc"}
-    taken = interleaved(probes, 6, 2, budget_ns=1e9, seed=3)
-    timed = log[2 * len(probes) :]  # after the warm-up
-    rounds = [timed[start : start + 6] for start in range(0, len(timed), 6)]
-    assert len(rounds) == plan.MAX_ROUNDS
+    log: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+    kept = sampled({name: Logged(name, log) for name in "abc"}, 20)
+    rounds = [log[start : start + 3] for start in range(0, len(log), 3)]
+    assert len(rounds) == 20
     for turns in rounds:
-        assert Counter(name for name, _, _ in turns) == {"a": 2, "b": 2, "c": 2}
-        assert len({order for _, kind, order in turns if kind == "single"}) == 1
-        assert [turns[i][0] for i in (0, 2, 4)] == [turns[i][0] for i in (1, 3, 5)], "one at a time"
-    assert len({tuple(name for name, _, _ in turns) for turns in rounds}) > 1, "the order is shuffled"
-    assert all(len(times.single_ns) == len(rounds) for times in taken.values())
+        assert Counter(name for name, _ in turns) == {"a": 1, "b": 1, "c": 1}
+        assert len({picks for _, picks in turns}) == 1
+    orders = [tuple(name for name, _ in turns) for turns in rounds]
+    assert len(set(orders)) > 2, "the order is shuffled"
+    assert [order[::-1] for order in orders[::2]] == orders[1::2], "and as often the other way round"
+    assert [turn.round for turn in kept.turns["a"]] == list(range(20))
+
+
+def test_rounds_that_are_gone_on_with_are_those_that_would_have_come() -> None:
+    whole: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+    parts: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+    sampled({name: Logged(name, whole) for name in "ab"}, 12)
+    sampled({name: Logged(name, parts) for name in "ab"}, 5)
+    sampled({name: Logged(name, parts) for name in "ba"}, 7, first=5)
+    assert parts == whole
 
 
 def test_one_that_dies_is_left_out_and_the_others_go_on() -> None:
-    log: list[tuple[str, Kind, tuple[int, ...]]] = []
-    probes = {
-        "well": Logged("well", log),
-        "ill": Logged("ill", log, dies_at=8),
-        "dead": Logged("dead", log, dies_at=1),
-    }
-    taken = interleaved(probes, 4, 1, budget_ns=1e9, seed=0)
-    assert taken["well"].failure is None
-    assert len(taken["well"].single_ns) == plan.MAX_ROUNDS
-    assert taken["ill"].failure == taken["dead"].failure == "its process was killed"
-    assert len(taken["ill"].single_ns) < 4
-    assert probes["dead"].calls == 1
+    log: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+    probes = {"well": Logged("well", log), "ill": Logged("ill", log, dies_at=4), "dead": Logged("dead", log, dies_at=1)}
+    kept = sampled(probes, 15)
+    assert len(kept.turns["well"]) == 15
+    assert len(kept.turns["ill"]) == 3
+    assert kept.failures == dict.fromkeys(("ill", "dead"), "its process was killed")
+    assert probes["dead"].turns == 1
 
 
-@given(st.integers(1, 10**12), st.integers(1, 64), st.integers(1, 8), st.floats(1e6, 1e12))
-def test_a_plan_keeps_to_its_budget_where_it_can(pass_ns: int, singles: int, batches: int, budget: float) -> None:
-    made = plan.fit(pass_ns, singles, batches, budget)
-    assert plan.MIN_ROUNDS <= made.rounds <= plan.MAX_ROUNDS
-    assert 1 <= made.singles <= singles
-    assert 1 <= made.batches <= batches
-    if made.singles == singles and made.batches == batches and made.rounds > plan.MIN_ROUNDS:
-        assert made.rounds * pass_ns <= budget * (1 + 1e-9)
+@given(
+    st.floats(1, 1e13), st.lists(st.integers(1, 64), min_size=1, max_size=6), st.integers(1, 10), st.floats(1e6, 1e12)
+)
+def test_a_plan_keeps_to_its_budget_where_it_can(
+    pass_ns: float, counts: list[int], candidates: int, budget_ns: float
+) -> None:
+    calls = plan.fit(pass_ns, counts, candidates, budget_ns)
+    assert all(1 <= taken <= max(count, plan.MOST_CALLS) for taken, count in zip(calls, counts, strict=True))
+    shares = [taken / count for taken, count in zip(calls, counts, strict=True)]
+    if min(calls) > 1:
+        assert plan.PLANNED_ROUNDS * min(shares) * pass_ns <= budget_ns * (1 + 1e-9)
+
+
+def test_rounds_end_when_intervals_are_narrow_or_the_budget_is_spent() -> None:
+    clock = FakeClock()
+    widths = iter([0.5, 0.2, 0.01])
+    asked: list[int] = []
+
+    def widest() -> float:
+        asked.append(clock.now_ns)
+        return next(widths)
+
+    def rounds(patience: plan.Patience) -> int:
+        for taken in range(10_000):
+            if patience.is_over(taken):
+                return taken
+            clock.now_ns += 1
+        raise AssertionError("never over")
+
+    assert rounds(plan.Patience(1e9, 0.02, widest, clock)) == 32
+    assert asked == [20, 25, 32], "ever more seldom"
+    assert rounds(plan.Patience(50, None, widest, clock)) == 50
+    assert rounds(plan.Patience(5, 0.02, lambda: None, clock)) == plan.MIN_ROUNDS
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=70), st.integers(1, 16))
@@ -133,7 +214,9 @@ def test_batches_are_full_hold_every_row_and_go_by_length(lengths: list[int], si
     assert [lengths[row] for row in flat] == sorted(lengths)
 
 
-def test_rounds_depend_on_the_seed_alone() -> None:
-    made = plan.Plan(5, 3, 2)
-    assert plan.rounds(made, "ab", 9, 4, seed=1) == plan.rounds(made, "ab", 9, 4, seed=1)
-    assert plan.rounds(made, "ab", 9, 4, seed=1) != plan.rounds(made, "ab", 9, 4, seed=2)
+def test_a_round_is_whole_passes_over_the_examples() -> None:
+    made = plan.round_of(3, "ab", (4, 2), (10, 1), seed=1)
+    assert Counter(made.picks[0][:8]) == dict.fromkeys(range(4), 2)
+    assert [len(order) for order in made.picks] == [10, 1]
+    assert plan.round_of(3, "ba", (4, 2), (10, 1), seed=1) == made
+    assert plan.round_of(3, "ab", (4, 2), (10, 1), seed=2) != made

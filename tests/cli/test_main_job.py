@@ -220,3 +220,24 @@ def test_a_format_without_dynamic_quantization_is_static_by_default(text_checkpo
     refused(ftc("quantize", text_checkpoint, "--to", "openvino", cwd=tmp_path), "static INT8 measures ranges on data")
     wrong = ftc("quantize", text_checkpoint, "--to", "openvino", "--mode", "dynamic", cwd=tmp_path)
     refused(wrong, "there is no dynamic quantization to openvino", "there is --mode static, weight-only, float16")
+
+
+def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+) -> None:
+    bench = ("bench", text_onnx.path, text_int8.path, "--time-budget", "0.3", "--threads", "1")
+    assert ftc(*bench, "-o", tmp_path / "old.jsonl", cwd=tmp_path).returncode == 0
+    lines = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["kind"] == "turn" and line["candidate_id"] == text_int8.manifest.id:
+            line["turn"]["calls_ns"] = [[100 * ns for ns in calls] for calls in line["turn"]["calls_ns"]]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    same = ftc("bench", "--compare", tmp_path / "old.jsonl", "-o", tmp_path / "old.jsonl", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert "no difference shown" in same.stdout
+    slower = ftc("bench", "--compare", tmp_path / "old.jsonl", "-o", tmp_path / "new.jsonl", "--json", cwd=tmp_path)
+    assert slower.returncode == 3
+    assert json.loads(slower.stdout)["is_slower"] is True
+    refused(ftc(*bench, "--resume", "-o", tmp_path / "old.jsonl", cwd=tmp_path), "measured to its end")
+    refused(ftc(*bench, "--precision", "x", cwd=tmp_path), "give a percentage")
+    refused(ftc(*bench, "--scenario", "server", cwd=tmp_path), "--rate", "--latency-bound")

@@ -144,7 +144,7 @@ def test_examples_in_help_texts_parse(name: str) -> None:
 
 
 def test_files_that_the_documents_name_exist() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md"):
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md", "bench/README.md"):
         text = (PROJECT / document).read_text()
         for path in re.findall(r"`((?:ftc|compress|bench|serve|tests|benchmarks)/[\w./]*)`", text):
             assert (PROJECT / path).exists(), f"{document} names {path}"

@@ -1,0 +1,114 @@
+"""What should be known before a result is trusted, each with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+
+from bench import statistics
+from bench.standing import judge_of
+from ftc.measurement import Caution, Conditions, Measurement, Run
+
+BUSY_SHARE = 0.15
+"""Of the cores; above it, other work disturbs what is measured."""
+
+NOISY_SPREAD = 0.25
+"""Interquartile range of the round medians as a share of their median: what torch.utils.benchmark calls gross."""
+
+SLOWED = 1.2
+"""How much longer the last third of the rounds takes than the first."""
+
+SLOW_START = 20
+SLOW_START_NS = 200_000_000
+"""A first call of so many medians, and of so long, is what a user waits for after a start."""
+
+_QUIET = "Measure again when it is quiet, or longer: --time-budget."
+
+
+def before(conditions: Conditions) -> tuple[Caution, ...]:
+    """What can be said before anything is timed."""
+    return tuple(_before(conditions))
+
+
+def after(run: Run) -> tuple[Caution, ...]:
+    """What the times say of themselves."""
+    return tuple(_after(run))
+
+
+def _before(conditions: Conditions) -> Iterator[Caution]:
+    machine = conditions.machine
+    if machine.busy_cores > BUSY_SHARE * machine.cores:
+        yield Caution(
+            "busy host",
+            f"the machine is busy ({machine.busy_cores:.1f} of {machine.cores} cores with other work): times will be "
+            "too long, and ratios flatter those whose calls are short.",
+            _QUIET,
+        )
+    if machine.cpu_quota is not None and machine.cpu_quota < conditions.threads:
+        yield Caution(
+            "quota",
+            f"the control group allows {machine.cpu_quota:g} cores' worth of time, less than {conditions.threads} "
+            "threads use: all of them are stopped for the rest of each period.",
+            f"Take --threads {max(1, int(machine.cpu_quota))}, or raise the quota.",
+        )
+    if machine.governor == "powersave":
+        yield Caution(
+            "governor",
+            "the processor's governor is powersave: short bursts run at a low clock.",
+            "Set it to performance: cpupower frequency-set -g performance",
+        )
+
+
+def _after(run: Run) -> Iterator[Caution]:
+    judge = judge_of(run)
+    reference = judge.reference
+    if reference is not None:
+        yield from _of_reference(reference)
+    for known in run.measurements:
+        if not known.is_timed or known.opening is None or known.candidate.twin_of is not None:
+            continue
+        usual = statistics.percentile_ns(known.by_round().values(), 50) or 0.0
+        first = known.opening.first_call_ns
+        if first > SLOW_START_NS and first > SLOW_START * usual:
+            yield Caution(
+                "slow first run",
+                f"the first call of {known.candidate.name} took {first / 1e9:.1f} s, {first / usual:.0f} times its "
+                "median.",
+                "Call it once before it serves.",
+            )
+    wide = [
+        (ratio.precision, known.candidate.name)
+        for known in run.measurements
+        if known.is_timed and known is not reference and (ratio := judge.ratio(known, reference)) is not None
+    ]
+    if run.precision is not None and wide and max(wide)[0] > run.precision:
+        widest, name = max(wide)
+        yield Caution(
+            "too few samples",
+            f"the time budget ended with the ratio of {name} known to {widest:.1%}, not to the {run.precision:.1%} "
+            "that was asked for.",
+            "Give a longer --time-budget, or a quieter machine.",
+        )
+
+
+def _of_reference(reference: Measurement) -> Iterator[Caution]:
+    rounds = reference.by_round()
+    medians = [float(median(rounds[number])) for number in sorted(rounds)]
+    low, middle, high = np.percentile(medians, [25, 50, 75])
+    if (high - low) / middle > NOISY_SPREAD:
+        yield Caution(
+            "noisy host",
+            f"{reference.candidate.name} took {low / 1e6:.2f} to {high / 1e6:.2f} ms in the middle half of the rounds: "
+            "times are of this moment, ratios are what can be quoted.",
+            _QUIET,
+        )
+    third = len(medians) // 3
+    if third >= 3 and median(medians[-third:]) > SLOWED * median(medians[:third]):
+        yield Caution(
+            "throttling",
+            f"{reference.candidate.name} took {median(medians[-third:]) / median(medians[:third]):.1f} times as long "
+            "at the end as at the beginning: the processor was throttled, or other work began.",
+            "Let it cool down, and look at what else is running.",
+        )

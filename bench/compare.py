@@ -1,0 +1,175 @@
+"""Did this release get slower: the last run of one results file against that of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import TypeAdapter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench import alike, statistics
+from bench.intervals import Ratio
+from bench.standing import Judge, judge_of
+from ftc.errors import InputError
+from ftc.measurement import Run
+from ftc.records import read_results
+
+MATTERS = 0.05
+"""Loss of speed that counts: the same bench twice in a row differs by less."""
+
+Change = Literal["slower", "faster", "no difference shown"]
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One candidate then and now.
+
+    :param then: its speed against the anchor in the older run
+    :param ratio: how many times as fast as then
+    """
+
+    name: str
+    then: Ratio
+    now: Ratio
+    ratio: Ratio
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """:param anchor: the candidate that is the same in both runs, and that speed is taken against
+    :param anchor_then_ns: its median time in the older run, and
+    :param anchor_now_ns: in the newer one
+    :param missing: candidates of one of the two runs only
+    :param versions: libraries that changed in between
+    """
+
+    then: str
+    now: str
+    anchor: str
+    compared: tuple[Compared, ...]
+    anchor_then_ns: float
+    anchor_now_ns: float
+    missing: tuple[str, ...]
+    versions: tuple[str, ...]
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether any candidate has become slower."""
+        return any(compared.change == "slower" for compared in self.compared)
+
+
+def compare(old: Path, new: Path) -> Comparison:
+    """Compare the last whole runs of two results files, candidates by name.
+
+    A machine's speed changes from one run to the next by more than releases do, so each candidate is compared by its
+    speed against one that is the same in both, measured beside it. Intervals of the two runs are independent: the
+    squares of their logarithms' widths add up. Slower is what has lost more than `MATTERS`, where the interval excludes
+    1, too. What slows all alike, such as another version of a runtime, shows only in the anchor's own times.
+
+    :raises InputError: if there is nothing to compare, or conditions differ
+    """
+    then, now = _last(old, "the older"), _last(new, "the newer")
+    different = alike.differences(then.conditions, now.conditions)
+    if different:
+        listed = "\n".join(f"  {line}" for line in different)
+        raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")
+    before, after = judge_of(then), judge_of(now)
+    anchor = _anchor(before, after, old, new)
+    earlier = _ratios(before, anchor)
+    later = _ratios(after, anchor)
+    compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
+    if not compared:
+        raise InputError(f"no candidate but {anchor} has the same name in {old} and in {new}: nothing to compare.")
+    return Comparison(
+        then=then.started,
+        now=now.started,
+        anchor=anchor,
+        compared=compared,
+        anchor_then_ns=_median_ns(before, anchor),
+        anchor_now_ns=_median_ns(after, anchor),
+        missing=tuple(sorted(earlier.keys() ^ later.keys())),
+        versions=alike.versions(then.conditions, now.conditions),
+    )
+
+
+def to_json(comparison: Comparison) -> str:
+    """Everything as one JSON object."""
+    told = TypeAdapter(Comparison).dump_python(comparison, mode="json")
+    return TypeAdapter(dict).dump_json({**told, "is_slower": comparison.is_slower}, indent=2).decode()
+
+
+def show(comparison: Comparison, console: Console | None = None) -> None:
+    """Print the table and what it is to be read with."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_WIDTH)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    for heading in ("then", "now", "now / then", ""):
+        table.add_column(heading, justify="right", overflow="fold")
+    for one in comparison.compared:
+        style = {"slower": "bold red", "faster": "green"}.get(one.change, "")
+        table.add_row(one.name, str(one.then), str(one.now), str(one.ratio), one.change, style=style)
+    console.print(table)
+    remarks = [
+        f"speed against {comparison.anchor}, which is the same in the run of {comparison.then} and in that of "
+        f"{comparison.now}; slower is a loss of more than {MATTERS:.0%} whose interval excludes 1",
+        f"{comparison.anchor} itself took {comparison.anchor_then_ns / 1e6:.2f} ms then and "
+        f"{comparison.anchor_now_ns / 1e6:.2f} ms now, which says as much of the machine as of the release",
+        *(f"changed since: {change}" for change in comparison.versions),
+        *(f"only in one of the two: {name}" for name in comparison.missing),
+    ]
+    for remark in remarks:
+        console.print(Text(remark, style="dim"), soft_wrap=True)
+
+
+def _last(path: Path, which: str) -> Run:
+    run = next((run for run in reversed(read_results(path)) if run.is_complete), None)
+    if run is None:
+        raise InputError(f"{path}, {which} of the two, holds no run that was measured to its end.")
+    return run
+
+
+def _anchor(before: Judge, after: Judge, old: Path, new: Path) -> str:
+    """The checkpoint or its float export, if it is the same file in both runs."""
+    for mine, theirs in ((before.float_onnx, after.float_onnx), (before.root, after.root)):
+        if mine is not None and theirs is not None and mine.candidate.id == theirs.candidate.id:
+            return mine.candidate.name
+    raise InputError(
+        f"{old} and {new} have no checkpoint or float export in common that speed could be taken against. "
+        "Measure again with that of the older run among the candidates."
+    )
+
+
+def _median_ns(judge: Judge, name: str) -> float:
+    known = next(known for known in judge.run.measurements if known.candidate.name == name)
+    return statistics.percentile_ns(known.by_round().values(), 50) or 0.0
+
+
+def _ratios(judge: Judge, anchor: str) -> dict[str, Ratio]:
+    reference = next(known for known in judge.run.measurements if known.candidate.name == anchor)
+    others = [known for known in judge.run.measurements if known is not reference and known.candidate.twin_of is None]
+    ratios = {known.candidate.name: judge.ratio(known, reference) for known in others}
+    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+
+
+def _compared(name: str, then: Ratio, now: Ratio) -> Compared:
+    middle = np.log(now.value / then.value)
+    below = np.hypot(np.log(now.value / now.low), np.log(then.high / then.value))
+    above = np.hypot(np.log(now.high / now.value), np.log(then.value / then.low))
+    ratio = Ratio(float(np.exp(middle)), float(np.exp(middle - below)), float(np.exp(middle + above)))
+    change: Change = "no difference shown"
+    if ratio.is_slower and ratio.value < 1 - MATTERS:
+        change = "slower"
+    elif ratio.is_faster and ratio.value > 1 + MATTERS:
+        change = "faster"
+    return Compared(name, then, now, ratio, change)

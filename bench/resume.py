@@ -1,0 +1,52 @@
+"""Going on with a run that was interrupted: everything that it had written down counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import alike
+from bench.log import Log
+from ftc.console import say
+from ftc.errors import InputError
+from ftc.measurement import Run
+from ftc.records import RunBegun, read_results
+
+
+def log(start: RunBegun, path: Path | None) -> Log:
+    """The log of the last run in a results file, if that run is the one that would begin now.
+
+    :param start: how the run would begin now
+    :raises InputError: if there is no interrupted run, or it was of other candidates or under other conditions
+    """
+    if path is None or not path.is_file():
+        raise InputError("there is nothing to go on with: no results are kept here. Leave --resume out.")
+    runs = read_results(path)
+    if not runs or runs[-1].ended:
+        raise InputError(f"the last run in {path} was measured to its end: leave --resume out for a new one.")
+    run = runs[-1]
+    different = _different(run, start)
+    if different:
+        listed = "\n".join(f"  {line}" for line in different)
+        raise InputError(
+            f"the run of {run.started} in {path} was made under other conditions, so it cannot be gone on with:\n"
+            f"{listed}\nLeave --resume out for a new run, or give the same options as then."
+        )
+    turns = max((len(known.turns) for known in run.measurements), default=0)
+    say(f"going on with the run of {run.started}, which had {turns} rounds")
+    return Log(run, path)
+
+
+def _different(run: Run, start: RunBegun) -> tuple[str, ...]:
+    then = tuple(known.candidate for known in run.measurements)
+    different = [
+        *alike.differences(run.conditions, start.conditions),
+        *alike.versions(run.conditions, start.conditions),
+    ]
+    if {one.id for one in then} != {one.id for one in start.candidates}:
+        names = [", ".join(sorted(one.name for one in side)) for side in (then, start.candidates)]
+        different.append(f"candidates: {names[0]} then, {names[1]} now")
+    if run.conditions.cells != start.conditions.cells and run.conditions.cells[0] == start.conditions.cells[0]:
+        different.append("the grid of batch sizes and lengths")
+    if run.max_drop_points != start.max_drop_points:
+        different.append(f"--max-drop: {run.max_drop_points:g} then, {start.max_drop_points:g} now")
+    return tuple(different)

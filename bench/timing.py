@@ -1,0 +1,90 @@
+"""The rounds of a run: warmed up, fitted to the budget, and ended when the intervals are narrow enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import numpy as np
+
+from bench import plan, sampling
+from bench.log import Log
+from bench.options import Options
+from bench.remote import WorkerError
+from bench.standing import judge_of
+from bench.timed import Timed
+from bench.trial import Trial
+from ftc.console import progress
+
+MOST_QUERIES = 4096
+LEAST_QUERIES = 8
+
+
+def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> None:
+    """Time the candidates that have not failed, after the rounds that the log holds already."""
+    well = {trial.candidate.id: trial for trial in trials if not trial.has_failed}
+    patience = plan.Patience(options.time_budget_s * 1e9, options.precision, lambda: widest(log))
+    counts = tuple(len(batches) for batches in timed.cells)
+    pass_ns = _warm_up(well, counts)
+    well = {name: trial for name, trial in well.items() if not trial.has_failed}
+    calls = plan.fit(pass_ns, counts, len(well), options.time_budget_s * 1e9)
+    arrivals = None
+    if options.rate_per_s is not None:
+        arrivals, queries = _arrivals(options, len(well))
+        calls = (queries,)
+    turns = [turn.round for known in log.run.measurements for turn in known.turns]
+    sampling.interleaved(
+        well,
+        counts,
+        calls,
+        first=max(turns, default=-1) + 1,
+        seed=options.seed,
+        is_over=patience.is_over,
+        arrivals_ns=arrivals,
+        keep=lambda name, turn: well[name].keep(turn),
+        fail=lambda name, reason: well[name].fail(reason),
+    )
+
+
+def widest(log: Log) -> float | None:
+    """Half the width of the widest interval against what the others are compared with; None where there is none yet."""
+    judge = judge_of(log.run)
+    reference = judge.reference
+    if reference is None:
+        return None
+    others = [known for known in log.run.measurements if known.is_timed and known is not reference]
+    ratios = [judge.ratio(known, reference) for known in others]
+    if any(ratio is None for ratio in ratios):
+        return None
+    return max((ratio.precision for ratio in ratios if ratio is not None), default=0.0)
+
+
+def _warm_up(well: dict[str, Trial], counts: Sequence[int]) -> float:
+    """One whole pass of each candidate, which is not kept.
+
+    :return: nanoseconds of all passes together, as they usually take
+    """
+    whole = tuple(tuple(range(count)) for count in counts)
+    total = 0.0
+    with progress("warming up", len(well)) as advance:
+        for trial in well.values():
+            try:
+                total += sum(median(times) * len(times) for times in trial.turn(whole))
+            except WorkerError as error:
+                trial.fail(str(error))
+            advance()
+    return total
+
+
+def _arrivals(options: Options, candidates: int) -> tuple[Callable[[int], Sequence[int]], int]:
+    """When the queries of each round arrive, as a Poisson process, and how many of them there are in a turn."""
+    rate_per_s = options.rate_per_s or 1.0
+    turn_s = options.time_budget_s / (plan.PLANNED_ROUNDS * max(candidates, 1))
+    queries = int(np.clip(rate_per_s * turn_s, LEAST_QUERIES, MOST_QUERIES))
+
+    def arrivals_ns(number: int) -> Sequence[int]:
+        waits_s = np.random.default_rng([options.seed, number, 2]).exponential(1 / rate_per_s, queries)
+        times: list[int] = (np.cumsum(waits_s) * 1e9).astype(np.int64).tolist()
+        return times
+
+    return arrivals_ns, queries

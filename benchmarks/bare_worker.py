@@ -1,0 +1,34 @@
+"""A worker that times a turn with nothing but a loop: what the harness's stopwatch is compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import bench.worker
+
+
+class Bare(bench.worker.Subject):
+    """Two calls to warm up, a loop, two readings of the clock around each call."""
+
+    def turn(
+        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = 2
+    ) -> list[list[int]]:
+        times = []
+        for cell, order in zip(self._cells, picks, strict=True):
+            inputs = [cell[index] for index in order]
+            run = self._session.run
+            for _ in range(warm):
+                run(inputs[0])
+            taken = []
+            for tensors in inputs:
+                begin = time.perf_counter_ns()
+                run(tensors)
+                taken.append(time.perf_counter_ns() - begin)
+            times.append(taken)
+        return times
+
+
+if __name__ == "__main__":
+    bench.worker.Subject = Bare  # type: ignore[misc]
+    bench.worker.main()

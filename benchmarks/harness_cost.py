@@ -1,0 +1,49 @@
+"""What `ftc bench` costs besides the model calls that it times, and whether these take as long as in a bare loop.
+
+python benchmarks/harness_cost.py ARTIFACT --data ROWS [--runs 3] [--time-budget 30]
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from bench_runs import arguments, opened, pair
+
+from bench.options import Options
+from bench.run import bench
+from ftc.records import read_results
+
+
+def main() -> None:
+    given = arguments(__doc__, runs=3, budget_s=30)
+    artifact, data = opened(given)
+    for number in range(given.runs):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bench.jsonl"
+            options = Options(
+                threads=given.threads, time_budget_s=given.time_budget, precision=None, seed=number, self_check=True
+            )
+            begin = time.perf_counter()
+            bench([artifact], data=data, options=options, results_path=path)
+            whole_s = time.perf_counter() - begin
+            (run,) = read_results(path)
+        runs_s = sum(sum(map(sum, turn.calls_ns)) for known in run.measurements for turn in known.turns) / 1e9
+        load_s = sum(known.opening.load_ns for known in run.measurements if known.opening is not None) / 1e9
+        print(
+            f"{number:3d} {whole_s:.1f} s, of which timed model calls {runs_s:.1f} s, loading {load_s:.1f} s: "
+            f"{1 - (runs_s + load_s) / whole_s:.1%} is the harness's, "
+            f"{1 - runs_s / given.time_budget:.1%} of the time budget",
+            flush=True,
+        )
+        check = pair(given, seed=number, module="benchmarks.bare_worker").self_check
+        assert check is not None
+        assert check.ratio is not None, "enough rounds"
+        print(
+            f"    a bare loop's latency is {1 / check.ratio.value:.3f} of the measured one: {check.ratio}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Reasons for doubt, as values with advice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench import cautions
+from ftc.measurement import Measurement, Run, Turn
+from tests.bench.made import CONDITIONS, measurement, run
+
+
+def kinds(made: Run) -> list[str]:
+    return [found.kind for found in cautions.after(made)]
+
+
+def slowing(known: Measurement) -> Measurement:
+    """The same times, three times as long in the second half."""
+    turns = tuple(
+        Turn(turn.round, tuple(tuple(ns * (3 if turn.round > 5 else 1) for ns in calls) for calls in turn.calls_ns))
+        for turn in known.turns
+    )
+    return replace(known, turns=turns)
+
+
+def test_a_quiet_machine_gives_no_reason_for_doubt() -> None:
+    assert cautions.before(CONDITIONS) == ()
+    assert kinds(run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))) == []
+
+
+def test_the_machine_is_looked_at_before() -> None:
+    machine = replace(CONDITIONS.machine, busy_cores=1.5, cpu_quota=1.0, governor="powersave")
+    found = cautions.before(replace(CONDITIONS, machine=machine))
+    assert [one.kind for one in found] == ["busy host", "quota", "governor"]
+    assert "1.5 of 2 cores" in found[0].text
+    assert "--threads 1" in found[1].advice
+
+
+def test_the_times_are_looked_at_after() -> None:
+    torch, onnx = measurement("torch", 8_000_000), measurement("onnx", 4_000_000)
+    assert kinds(run(torch, slowing(onnx))) == ["noisy host", "throttling"]
+    assert torch.opening is not None
+    late = replace(torch, opening=replace(torch.opening, first_call_ns=2 * 10**9))
+    assert kinds(run(late, onnx)) == ["slow first run"]
+    wide = replace(run(onnx, measurement("int8", 2_000_000, jitter=20)), precision=0.02)
+    (found,) = cautions.after(wide)
+    assert found.kind == "too few samples"
+    assert "int8" in found.text
+    assert "--time-budget" in str(found)

@@ -1,0 +1,87 @@
+"""Then and now: which conditions must be alike, and what counts as slower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench import alike
+from bench.compare import compare, show, to_json
+from ftc.errors import InputError
+from ftc.measurement import Cell, Conditions, Run
+from tests.bench.made import CONDITIONS, measurement, run
+from tests.bench.test_results import write
+
+
+def released(path: Path, int8_ns: int, *, torch_ns: int = 8000, conditions: Conditions = CONDITIONS) -> Path:
+    made = run(measurement("torch", torch_ns), measurement("onnx", torch_ns // 2), measurement("int8", int8_ns))
+    write(replace(made, conditions=conditions), path)
+    return path
+
+
+def test_a_release_that_got_slower_is_found_though_the_machine_was_faster(tmp_path: Path) -> None:
+    old = released(tmp_path / "old.jsonl", 2000)
+    new = released(tmp_path / "new.jsonl", 1200, torch_ns=4000)
+    comparison = compare(old, new)
+    assert comparison.is_slower
+    assert comparison.anchor == "onnx"
+    changes = {one.name: (one.change, one.ratio.value) for one in comparison.compared}
+    assert changes["int8"] == ("slower", pytest.approx(1 / 1.2, rel=0.01))
+    assert changes["torch"] == ("no difference shown", pytest.approx(1))
+    back = compare(new, old)
+    assert not back.is_slower
+    assert {one.name: one.change for one in back.compared}["int8"] == "faster"
+    with (tmp_path / "out").open("w+") as file:
+        show(comparison, Console(file=file))
+        file.seek(0)
+        shown = file.read()
+    for part in ("int8", "0.83x", "slower", "speed against onnx", "onnx itself took"):
+        assert part in shown
+    assert '"is_slower":true' in to_json(comparison).replace(" ", "")
+
+
+def test_a_little_slower_is_not_slower(tmp_path: Path) -> None:
+    comparison = compare(released(tmp_path / "old", 2000), released(tmp_path / "new", 2060))
+    assert not comparison.is_slower
+
+
+def test_unlike_conditions_are_refused_and_named(tmp_path: Path) -> None:
+    old = released(tmp_path / "old", 2000)
+    machine = replace(CONDITIONS.machine, cpu="another", governor="powersave", busy_cores=1.0)
+    elsewhere = released(tmp_path / "new", 2000, conditions=replace(CONDITIONS, machine=machine, threads=1))
+    with pytest.raises(InputError, match="unlike conditions") as caught:
+        compare(old, elsewhere)
+    for part in ("processor: a processor then, another now", "threads: 2 then, 1 now", "governor: unknown then"):
+        assert part in str(caught.value)
+    assert "busy" not in str(caught.value)
+
+
+def test_another_version_is_what_a_release_is_and_is_told(tmp_path: Path) -> None:
+    newer = replace(CONDITIONS, machine=replace(CONDITIONS.machine, versions={"numpy": "3"}))
+    comparison = compare(released(tmp_path / "old", 2000), released(tmp_path / "new", 2000, conditions=newer))
+    assert comparison.versions == ("numpy 2 -> 3",)
+
+
+def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
+    old = released(tmp_path / "old", 2000)
+    interrupted = tmp_path / "interrupted"
+    write(run(measurement("torch", 8000)), interrupted, finished=False)
+    with pytest.raises(InputError, match="no run that was measured to its end"):
+        compare(old, interrupted)
+    alone: Run = run(measurement("int8", 2000))
+    write(alone, tmp_path / "alone")
+    with pytest.raises(InputError, match="no checkpoint or float export in common"):
+        compare(old, tmp_path / "alone")
+
+
+def test_the_same_rows_in_another_file_and_other_cores_of_a_kind_are_alike() -> None:
+    assert CONDITIONS.data is not None
+    moved = replace(CONDITIONS, data=replace(CONDITIONS.data, source="elsewhere.tsv"), pinned_cores=(1,))
+    assert alike.differences(replace(CONDITIONS, pinned_cores=(0,)), moved) == ()
+    wider = replace(CONDITIONS, cells=(*CONDITIONS.cells, Cell(32)))
+    assert alike.differences(CONDITIONS, wider) == ()
+    (other,) = alike.differences(CONDITIONS, replace(CONDITIONS, data=replace(CONDITIONS.data, fingerprint="beef")))
+    assert other.startswith("data: ")
