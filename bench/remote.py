@@ -158,7 +158,7 @@ class Worker:
         if self._is_hung:
             raise WorkerError(
                 f"its process gave no answer within {self.limit_s:g} s at {request['do']!r} and was ended; "
-                "if the model is that slow, give it longer: --time-limit SECONDS"
+                "if the model is that slow, give it longer: --time-limit 10m"
             )
         if reply is None:
             raise WorkerError(_post_mortem(self.process.wait(), str(request["do"]), self._words))

@@ -53,10 +53,10 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Rows, for throughput.")
 @click.option(
     "--time-budget",
-    type=click.FloatRange(0, min_open=True),
-    default=30.0,
+    type=options.Duration(),
+    default="30s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="What timing may take, all candidates together.",
 )
 @click.option(
@@ -79,7 +79,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--batch-sizes", callback=_numbers, metavar="N,N,...", help="Time these as well.")
 @click.option("--lengths", callback=_numbers, metavar="N,N,...", help="Time texts of so many tokens as well.")
 @click.option(
-    "--time-limit", type=float, default=300.0, show_default=True, metavar="SECONDS", help="A candidate hangs after it."
+    "--time-limit",
+    type=options.Duration(),
+    default="5m",
+    show_default=True,
+    metavar="TIME",
+    help="What a candidate may take for one answer; after it, it counts as hung.",
 )
 @click.option("--self-check", is_flag=True, help="Measure the float baseline twice; a difference ends with 3.")
 @click.option("--resume", is_flag=True, help="Go on with the last run, which was interrupted.")

@@ -19,6 +19,27 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DIRECTORY = click.Path(path_type=Path)
 
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 90s, 15m or 2h; seconds without a unit."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS_S else (value, "s")
+        try:
+            seconds = float(number) * _UNITS_S[unit]
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is no time; write 90s, 15m or 2h.", param, ctx)
+        return seconds
+
+
 source_argument = click.argument("source", type=DIRECTORY, metavar="CHECKPOINT")
 artifacts_option = click.option(
     "--artifacts", type=DIRECTORY, default=Path("artifacts"), show_default=True, help="Where artifacts live."

@@ -61,6 +61,8 @@ def made(artifact: Artifact, as_json: bool) -> None:
         for line in told or (pruning(manifest.pruning) if manifest.pruning else []):
             click.echo(f"  {line}")
         click.echo(f"  next: ftc quantize {artifact.path}")
+        if manifest.pruning is not None and manifest.training is None:
+            click.echo(f"    or: ftc distill {artifact.path} --data TRAIN_ROWS, to win back what pruning cost")
         return
     for need in manifest.run.requirements:
         caution(f"{artifact.path} needs {need}")

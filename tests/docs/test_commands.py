@@ -41,7 +41,8 @@ def commands(document: str) -> list[str]:
 def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Path:
     """A directory with what the README supposes: a checkpoint, a Keras model, a TFLite file, and data for them."""
     path = tmp_path_factory.mktemp("reader")
-    shutil.copytree(text_checkpoint, path / "ckpt")
+    for name in ("ckpt", "base"):
+        shutil.copytree(text_checkpoint, path / name)
     for name in ("train.csv", "test.csv"):
         rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(60))
         (path / name).write_text("text,label\n" + rows)
@@ -85,7 +86,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
     assert ran[5:] == [
         *("quantize", "quantize", "export", "doctor"),
-        *("prune", "quantize"),
+        *("prune", "quantize", "distill", "distill", "finetune"),
         "package",
         *("inspect", "quantize", "bench"),
         *("bench", "bench"),
