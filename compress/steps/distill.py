@@ -48,8 +48,8 @@ class Distill(Schedule):
 
     teacher: Artifact
     temperature: float = 2.0
-    alpha: float = 0.9
-    hidden_weight: float = 1.0
+    alpha: float = 0.5
+    hidden_weight: float = 0.0
     relation_weight: float = 0.0
 
     name: ClassVar[str] = "distill"
@@ -69,12 +69,7 @@ class Distill(Schedule):
 
     @classmethod
     def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Self:
-        """States are compared by default where both networks are transformers of one width.
-
-        The learning rate and the precision are chosen for the student and for this machine.
-        """
-        if "hidden_weight" not in given and not _comparable(source, given["teacher"]):
-            given["hidden_weight"] = 0.0
+        """The learning rate and the precision are chosen for the student and for this machine."""
         return cls(**{"learning_rate": usual_rate(config_of(source)), "precision": usual_precision(), **given})
 
     @property
@@ -98,7 +93,7 @@ class Distill(Schedule):
         student, teacher = load_model(source), load_model(self.teacher)
         choose(student, self)
         distance = Distance(self.temperature, self.alpha, self.hidden_weight, self.relation_weight)
-        objective = Distillation(student, teacher, distance)
+        objective = Distillation(student, teacher, distance, len(training))
         place = draft.parent / f".ftc-training-{result_id(self, source, data)}"
         rows = Rows(training, task, training.labels)
         with kept.claimed(place):

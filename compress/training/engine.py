@@ -19,7 +19,7 @@ from compress.training.pace import Pace
 from compress.training.parameters import Depths, groups, unfreeze
 from compress.training.processes import is_first, leave_to_first, share_weights
 from compress.training.quantization_aware import fake_quantized
-from compress.training.rows import LABELS, Rows, SimilarLengths
+from compress.training.rows import LABELS, Batch, Rows, SimilarLengths
 from ftc.console import caution, progress, say
 from ftc.errors import RunError
 from ftc.manifest import CurvePoint, TrainingRecord
@@ -124,6 +124,7 @@ def _fit(
     state = kept.last_state(place)
     course = Course((), 0.0) if state is None else state.course
     if state is not None:
+        objective.restore(state.path)
         say(f"going on from step {state.step} of a run that was stopped")
     arguments = _arguments(schedule, place)
     sampler = SimilarLengths(rows.lengths(), schedule.batch_size * schedule.accumulation, schedule.seed)
@@ -195,7 +196,7 @@ class _Engine(Trainer):  # type: ignore[misc]
         self.sampler = sampler
         self.depths = Depths.of(model)
         self.judged = judged
-        self._objective = objective
+        self.objective = objective
         self._schedule = schedule
         self._pace = pace
         self.losses: list[float] = []
@@ -229,11 +230,11 @@ class _Engine(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        given = {name: values for name, values in inputs.items() if name != LABELS}
+        batch = Batch.of(inputs)
         if return_outputs:  # judged by its answers alone
-            logits = model(**given).logits
+            logits = model(**batch.inputs).logits
             return torch.nn.functional.cross_entropy(logits, inputs[LABELS]), {"loss": None, "logits": logits}
-        loss = self._objective(model, given, inputs.get(LABELS))
+        loss = self.objective(model, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise Diverged(f"the loss became NaN or infinite at step {self.state.global_step + 1}")
@@ -299,6 +300,7 @@ class _Run(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.course = Course(self.course.points, self._pace.elapsed_s)
         if state.is_world_process_zero:
+            self._engine.objective.save(kept.state_path(self._place, state.global_step))
             kept.complete(self._place, state.global_step, self.course)
         self._pace.saved()
 

@@ -95,9 +95,14 @@ def last_state(place: Path) -> State | None:
     return State(newest, Course(tuple(CurvePoint(**point) for point in course["points"]), course["spent_s"]))
 
 
+def state_path(place: Path, step: int) -> Path:
+    """Where `Trainer` writes the state of a step."""
+    return place / f"checkpoint-{step}"
+
+
 def complete(place: Path, step: int, course: Course) -> None:
     """Say that the state of a step is whole, and remove older ones."""
-    path = place / f"checkpoint-{step}"
+    path = state_path(place, step)
     _replace(path / _DONE, json.dumps(asdict(course)).encode())
     for other in place.glob("checkpoint-*"):
         if other != path:

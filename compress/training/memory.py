@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from accelerate.utils.memory import should_reduce_batch_size
 
-from compress.training.rows import LABELS
+from compress.training.rows import Batch
 from ftc.console import caution
 from ftc.errors import RunError
 
@@ -34,9 +34,9 @@ def fitting(
     model.to(device)
     while True:
         try:
-            batch = {name: values.to(device) for name, values in rows.batch(longest[: schedule.batch_size]).items()}
-            given = {name: values for name, values in batch.items() if name != LABELS}
-            objective(model, given, batch.get(LABELS)).backward()  # type: ignore[no-untyped-call]
+            tensors = rows.tensors(longest[: schedule.batch_size])
+            batch = Batch.of({name: values.to(device) for name, values in tensors.items()})
+            objective(model, batch).backward()  # type: ignore[no-untyped-call]
             return schedule
         except RuntimeError as error:
             if not should_reduce_batch_size(error):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -14,28 +15,42 @@ from compress.training.relations import Watched, relation_loss
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Inputs = Mapping[str, torch.Tensor]
+    from compress.training.rows import Batch
+
+_ANSWERS = "teacher.npy"
 
 
 class Objective(Protocol):
     """A loss to be made smaller."""
 
-    def __call__(self, model: torch.nn.Module, inputs: Inputs, labels: torch.Tensor | None) -> torch.Tensor:
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """The loss of a batch, a scalar.
 
         :param model: in training mode; may be wrapped for several devices
-        :param inputs: the batch as the model takes it
-        :param labels: (B,) int64, or None where the rows have none
         """
+        ...
+
+    def save(self, state: Path) -> None:
+        """Write what it has come to know into the directory of a state."""
+        ...
+
+    def restore(self, state: Path) -> None:
+        """Know what it knew when that state was written."""
         ...
 
 
 class Labels:
     """Cross-entropy with the labels."""
 
-    def __call__(self, model: torch.nn.Module, inputs: Inputs, labels: torch.Tensor | None) -> torch.Tensor:
-        assert labels is not None, "rows without labels are refused before training"
-        return functional.cross_entropy(model(**inputs).logits, labels)
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        assert batch.labels is not None, "rows without labels are refused before training"
+        return functional.cross_entropy(model(**batch.inputs).logits, batch.labels)
+
+    def save(self, state: Path) -> None:
+        """There is nothing to know."""
+
+    def restore(self, state: Path) -> None:
+        """There was nothing to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +76,53 @@ class Distillation:
     evenly over the student's; relations as in MiniLMv2 (Wang et al. 2021, section 3.1).
     """
 
-    def __init__(self, student: PreTrainedModel, teacher: PreTrainedModel, distance: Distance) -> None:
+    def __init__(self, student: PreTrainedModel, teacher: PreTrainedModel, distance: Distance, rows: int) -> None:
+        """:param rows: how many there are; where logits alone are compared, the teacher sees each of them once"""
         self._teacher = teacher.eval().requires_grad_(False)
         self._distance = distance
         self._watched = (Watched(student), Watched(teacher)) if distance.relation_weight else None
+        self._sees_inside = distance.hidden_weight > 0 or self._watched is not None
+        self._answers = np.full((rows, teacher.config.num_labels), np.nan, np.float32)
 
-    def __call__(self, model: torch.nn.Module, inputs: Inputs, labels: torch.Tensor | None) -> torch.Tensor:
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Raises as the networks do."""
         distance, between = self._distance, self._distance.hidden_weight > 0
-        self._teacher.to(next(iter(inputs.values())).device)
-        with torch.no_grad():
-            wanted = self._teacher(**inputs, output_hidden_states=between)
-        answered = model(**inputs, output_hidden_states=between)
-        soft = soft_cross_entropy(answered.logits, wanted.logits, distance.temperature)
-        if labels is None:
+        wanted, states = self._asked(batch, between)
+        answered = model(**batch.inputs, output_hidden_states=between)
+        soft = soft_cross_entropy(answered.logits, wanted, distance.temperature)
+        if batch.labels is None:
             loss = soft
         else:
-            hard = functional.cross_entropy(answered.logits, labels)
+            hard = functional.cross_entropy(answered.logits, batch.labels)
             loss = distance.alpha * soft + (1 - distance.alpha) * hard
-        mask = inputs.get("attention_mask")
+        mask = batch.inputs.get("attention_mask")
         if between:
-            loss = loss + distance.hidden_weight * hidden_loss(answered.hidden_states, wanted.hidden_states, mask)
+            loss = loss + distance.hidden_weight * hidden_loss(answered.hidden_states, states, mask)
         if self._watched is not None:
             loss = loss + distance.relation_weight * relation_loss(*self._watched, mask)
         return loss
+
+    def save(self, state: Path) -> None:
+        """The answers that the teacher has given."""
+        if not self._sees_inside:
+            np.save(state / _ANSWERS, self._answers)
+
+    def restore(self, state: Path) -> None:
+        """The answers that it had given."""
+        if not self._sees_inside:
+            self._answers = np.load(state / _ANSWERS, allow_pickle=False)
+
+    def _asked(self, batch: Batch, between: bool) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The teacher's logits (B, classes) for a batch, and if they are compared its states."""
+        device = next(iter(batch.inputs.values())).device
+        known = self._answers[batch.rows]
+        if not self._sees_inside and not np.isnan(known).any():
+            return torch.from_numpy(known).to(device), ()
+        self._teacher.to(device)
+        with torch.no_grad():
+            answered = self._teacher(**batch.inputs, output_hidden_states=between)
+        self._answers[batch.rows] = answered.logits.float().cpu().numpy()
+        return answered.logits, answered.hidden_states if between else ()
 
 
 def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,32 @@ if TYPE_CHECKING:
     from ftc.tasks.task import Task
 
 LABELS = "labels"
-"""The name of the classes among a batch's tensors."""
+"""The name of the classes among the tensors that a loader gives."""
+
+_ROWS = "rows"
 
 _POOL_BATCHES = 50
 """Batches of rows drawn together and sorted by length: little padding, and still another order in each epoch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some rows, ready for a network.
+
+    :param inputs: as the model takes them, the batch along axis 0
+    :param labels: (B,) int64, or None where the rows have none
+    :param rows: (B,) int64, their numbers
+    """
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor | None
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor]) -> Batch:
+        """A batch from what a loader gives."""
+        inputs = {name: values for name, values in tensors.items() if name not in (LABELS, _ROWS)}
+        return cls(inputs, tensors.get(LABELS), tensors[_ROWS].cpu().numpy())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,12 +64,13 @@ class Rows:
     @staticmethod
     def collate(batch: Sequence[tuple[Rows, int]]) -> dict[str, torch.Tensor]:
         """The tensors of rows that a loader has picked."""
-        return batch[0][0].batch([row for _, row in batch])
+        return batch[0][0].tensors([row for _, row in batch])
 
-    def batch(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The model's inputs for these rows, and their labels (B,) int64 if there are any."""
+    def tensors(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """What `Batch.of` takes, for these rows."""
         encoded = self.task.encode([self.data.examples[row] for row in rows])
         tensors = {name: torch.from_numpy(values) for name, values in encoded.items()}
+        tensors[_ROWS] = torch.tensor(list(rows))
         if self.labels is not None:
             tensors[LABELS] = torch.from_numpy(self.labels[list(rows)])
         return tensors

@@ -64,7 +64,6 @@ def test_the_same_command_takes_what_is_there(
 def test_a_student_of_its_own_learns_from_a_teacher(text_checkpoint: Path, unlabelled: Dataset, tmp_path: Path) -> None:
     student = open_any(save_text_checkpoint(tmp_path / "small", seed=2, hidden_size=16, num_hidden_layers=1))
     made = distill(open_any(text_checkpoint), tmp_path / "made", data=unlabelled, student=student, given=FAST)
-    assert made.manifest.lineage[-1].step.options["hidden_weight"] == 0.0, "states of other widths are not compared"
     assert made.manifest.root_id == student.manifest.id
     with pytest.raises(InputError, match="--hidden-weight"):
         distill(

@@ -26,7 +26,7 @@ from compress.training.pace import Pace
 from compress.training.parameters import Depths, choose, groups, unfreeze
 from compress.training.quantization_aware import fake_quantized
 from compress.training.relations import Watched, relation_loss
-from compress.training.rows import Rows, SimilarLengths, held_out
+from compress.training.rows import Batch, Rows, SimilarLengths, held_out
 from compress.training.schedule import Schedule
 from ftc.checkpoint import load, open_any
 from ftc.data import Dataset
@@ -91,9 +91,9 @@ def test_a_loss_that_is_no_number_ends_training_with_the_best_weights_so_far(
     class Breaks(Labels):
         calls = 0
 
-        def __call__(self, *arguments: object) -> torch.Tensor:
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
             Breaks.calls += 1
-            return super().__call__(*arguments) * (float("nan") if Breaks.calls > 71 else 1.0)
+            return super().__call__(model, batch) * (float("nan") if Breaks.calls > 71 else 1.0)
 
     schedule = Schedule(epochs=20, learning_rate=2e-3, batch_size=8, evaluations=10)
     model = trainable(text_checkpoint, schedule)
@@ -107,10 +107,14 @@ def test_a_loss_that_is_no_number_ends_training_with_the_best_weights_so_far(
 def test_a_loss_that_is_no_number_at_once_is_an_error_that_says_the_step(
     text_checkpoint: Path, rows: Rows, tmp_path: Path
 ) -> None:
+    class Breaks(Labels):
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+            return torch.tensor(float("inf"), requires_grad=True)
+
     schedule = Schedule(epochs=1, learning_rate=1e-3, batch_size=8)
     model = trainable(text_checkpoint, schedule)
     with pytest.raises(RunError, match=r"step 1\b.*ower the learning rate"):
-        fit(model, lambda *_: torch.tensor(float("inf"), requires_grad=True), rows, rows, schedule, tmp_path)
+        fit(model, Breaks(), rows, rows, schedule, tmp_path)
 
 
 def test_patience_ends_a_training_that_gets_no_better(text_checkpoint: Path, rows: Rows, tmp_path: Path) -> None:
@@ -230,12 +234,10 @@ def test_a_batch_too_large_is_halved_and_taken_twice_as_often(
     text_checkpoint: Path, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Large(Labels):
-        def __call__(
-            self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor
-        ) -> torch.Tensor:
-            if len(labels) > 4:
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+            if len(batch.rows) > 4:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-            return super().__call__(model, inputs, labels)
+            return super().__call__(model, batch)
 
     schedule = Schedule(epochs=1, batch_size=16)
     trained = fit(trainable(text_checkpoint, schedule), Large(), rows, rows, schedule, tmp_path)
@@ -244,12 +246,13 @@ def test_a_batch_too_large_is_halved_and_taken_twice_as_often(
 
 
 def test_what_does_not_fit_at_all_says_what_helps(text_checkpoint: Path, rows: Rows, tmp_path: Path) -> None:
-    def never(*_: object) -> torch.Tensor:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+    class Larger(Labels):
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
     schedule = Schedule(epochs=1)
     with pytest.raises(RunError, match="--gradient-checkpointing"):
-        fit(trainable(text_checkpoint, schedule), never, rows, None, schedule, tmp_path)
+        fit(trainable(text_checkpoint, schedule), Larger(), rows, None, schedule, tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"precision": TrainingPrecision.BFLOAT16}, {"gradient_checkpointing": True}])
@@ -263,17 +266,33 @@ def test_other_ways_of_computing_learn_too(
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(text_checkpoint: Path, rows: Rows) -> None:
     student, teacher = load(text_checkpoint), load(text_checkpoint)
-    objective = Distillation(student, teacher, ALIKE)
-    batch = rows.batch(range(8))
-    labels = batch.pop("labels")
-    assert float(objective(student, batch, labels)) == pytest.approx(0.0, abs=1e-5)
+    objective = Distillation(student, teacher, ALIKE, len(rows))
+    assert float(objective(student, Batch.of(rows.tensors(range(8))))) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_teacher_that_is_compared_by_its_answers_alone_is_asked_once(
+    text_checkpoint: Path, rows: Rows, tmp_path: Path
+) -> None:
+    student, teacher = load(text_checkpoint), load(save_text_checkpoint(tmp_path / "teacher", seed=3))
+    objective = Distillation(student, teacher, Distance(2.0, 0.5, 0.0, 0.0), len(rows))
+    asked: list[int] = []
+    teacher.register_forward_hook(lambda *_: asked.append(1))
+    batch = Batch.of(rows.tensors([3, 1, 2]))
+    first = float(objective(student, batch))
+    assert float(objective(student, batch)) == pytest.approx(first, abs=1e-6)
+    assert float(objective(student, Batch.of(rows.tensors([1, 2, 3])))) == pytest.approx(first, abs=1e-6)
+    assert len(asked) == 1
+    objective.save(tmp_path)
+    again = Distillation(student, teacher, Distance(2.0, 0.5, 0.0, 0.0), len(rows))
+    again.restore(tmp_path)
+    assert float(again(student, batch)) == pytest.approx(first, abs=1e-6)
+    assert len(asked) == 1
 
 
 def test_padding_changes_no_loss(text_checkpoint: Path, tmp_path: Path, rows: Rows) -> None:
     student = load(text_checkpoint)
     teacher = load(save_text_checkpoint(tmp_path / "teacher", seed=3))
-    batch = rows.batch([0])
-    batch.pop("labels")
+    batch = Batch.of(rows.tensors([0])).inputs
     padded = {name: torch.nn.functional.pad(values, (0, 5)) for name, values in batch.items()}
     watched = Watched(student), Watched(teacher)
 
@@ -299,8 +318,7 @@ def test_soft_answers_differ_by_nothing_only_if_equal(temperature: float, seed: 
 
 def test_fake_quantization_moves_answers_a_little_and_leaves_nothing_behind(text_checkpoint: Path, rows: Rows) -> None:
     model = load(text_checkpoint)
-    batch = rows.batch(range(8))
-    batch.pop("labels")
+    batch = Batch.of(rows.tensors(range(8))).inputs
     names, before = set(model.state_dict()), model(**batch).logits
     with fake_quantized(model):
         during = model(**batch).logits
