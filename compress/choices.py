@@ -51,6 +51,15 @@ class Preset(StrEnum):
     MIXED = "mixed"
 
 
+class Runtime(StrEnum):
+    """What runs a network that is pruned for speed."""
+
+    ONNXRUNTIME = "onnxruntime"
+    LITERT = "litert"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
 class Decay(StrEnum):
     """How the learning rate falls after its highest point, to nothing at the end."""
 

@@ -168,8 +168,12 @@ def prune(
     if "layers" in given and ("keep" in given or vocabulary):
         other = "--vocabulary" if vocabulary else "--keep"
         raise InputError(f"--layers and {other} are two cuts: make the one, and then the other of its result.")
+    if "target_speedup" in given and ({"layers", "keep"} & given.keys() or vocabulary):
+        raise InputError("--target-speedup says how much goes, as --keep, --layers and --vocabulary do: choose one.")
     if vocabulary:
         step, most = "trim-vocabulary", len(data)
+    elif "target_speedup" in given:
+        step = "prune-to-speed"
     elif "layers" in given:
         step = "drop-layers"
     elif not has_attention(source):

@@ -21,6 +21,17 @@ class Verbosity:
 verbosity = Verbosity()
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """No remarks and no progress of what is done meanwhile, of which the caller tells in its own words."""
+    before = verbosity.quiet
+    verbosity.quiet = True
+    try:
+        yield
+    finally:
+        verbosity.quiet = before
+
+
 class Advance(Protocol):
     """Moves a progress bar on."""
 

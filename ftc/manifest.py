@@ -183,12 +183,30 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedRecord:
+    """How fast a network was meant to become, and became, on the machine that pruned it.
+
+    :param target: how many times as fast as the network before, with `runtime`, in float, one row at a time
+    :param predicted: of its shape, by what heads and neurons were found to cost
+    :param measured: of its shape, side by side with the network before
+    :param length: tokens of the text, or pixels along a side of the image, that was timed
+    """
+
+    runtime: Word
+    target: Annotated[IsFinite[float], Interval(gt=0)]
+    predicted: Annotated[IsFinite[float], Interval(gt=0)]
+    measured: Annotated[IsFinite[float], Interval(gt=0)]
+    length: Count
+
+
+@dataclass(frozen=True, slots=True)
 class PruningRecord:
     """What pruning took out of a network, and what it did to its answers.
 
     :param shapes: (out, in) of every linear layer that has another size than config.json gives it
     :param metric: the task's main metric, that the scores (0-1) are of; None where the data had no labels to spare
     :param rows: rows that the scores were taken on; none of them decided what was cut
+    :param speed: if it was cut for speed
     """
 
     shapes: Mapping[Word, tuple[Size, ...]]
@@ -201,6 +219,7 @@ class PruningRecord:
     score_before: Share | None = None
     score_after: Share | None = None
     rows: Count = 0
+    speed: SpeedRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

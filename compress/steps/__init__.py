@@ -173,6 +173,13 @@ STEPS: Registry[StepEntry] = Registry(
             takes="huggingface",
             makes="huggingface",
         ),
+        "prune-to-speed": StepEntry(
+            "compress.steps.prune_to_speed:PruneToSpeed",
+            "a transformer with so few heads and neurons that a runtime is as fast as asked",
+            extra="torch",
+            takes="huggingface",
+            makes="huggingface",
+        ),
         "prune-channels": StepEntry(
             "compress.steps.prune_channels:PruneChannels",
             "fewer channels in convolutional networks, chosen on data",

@@ -54,7 +54,7 @@ class PruneEncoder:
         layers = layers_of(model, source.path)
         before = [(layer.heads, layer.neurons) for layer in layers]
         _prune(model, layers, self.keep, list(batches(source, deciding)), source.path)
-        return made(model, source, draft, tuple(_cuts(layers, before)), checked)
+        return made(model, source, draft, tuple(cuts(layers, before)), checked)
 
 
 def _prune(model: PreTrainedModel, layers: tuple[Layer, ...], keep: float, batches: list[Inputs], path: Path) -> None:
@@ -77,7 +77,11 @@ def _prune(model: PreTrainedModel, layers: tuple[Layer, ...], keep: float, batch
         rebuild(model, layers, kept, batches, advance)
 
 
-def _cuts(layers: tuple[Layer, ...], before: list[tuple[int, int]]) -> Iterator[Cut]:
+def cuts(layers: tuple[Layer, ...], before: list[tuple[int, int]]) -> Iterator[Cut]:
+    """What layers have lost.
+
+    :param before: heads and neurons that each had
+    """
     for layer, (heads, neurons) in zip(layers, before, strict=True):
         yield Cut(layer.name, "heads", heads, layer.heads)
         yield Cut(layer.name, "neurons", neurons, layer.neurons)

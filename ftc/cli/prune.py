@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from compress.choices import Importance
+from compress.choices import Importance, Runtime
 from ftc.cli import options
 
 
@@ -25,6 +25,17 @@ from ftc.cli import options
     help="What tells a channel that matters, of convolutional networks.  [default: hessian]",
 )
 @click.option("--layers", type=click.IntRange(1), help="Drop whole encoder layers instead, until so many are left.")
+@click.option(
+    "--target-speedup",
+    type=click.FloatRange(1, min_open=True),
+    metavar="TIMES",
+    help="Instead of --keep: how many times as fast it is to be here, in float, on one row.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(Runtime, case_sensitive=False),
+    help="With --target-speedup: what runs it.  [default: onnxruntime]",
+)
 @click.option("--vocabulary", is_flag=True, help="Trim the vocabulary instead, to the tokens that DATA needs.")
 @click.option(
     "--rows",
@@ -41,6 +52,8 @@ def prune(
     data: str,
     keep: float | None,
     importance: str | None,
+    target_speedup: float | None,
+    runtime: Runtime | None,
     layers: int | None,
     vocabulary: bool,
     rows: int | None,
@@ -60,6 +73,9 @@ def prune(
 
     With --layers, whole encoder layers go, those first that answers depend on least.
 
+    With --target-speedup, heads and neurons compete for the time that they take with --runtime on this machine:
+    networks of several shapes are exported and timed beside the whole one, until one is as fast as asked.
+
     With --vocabulary, the embedding table keeps the tokens of DATA, special ones, and single characters, so that other
     words fall into pieces. Texts whose tokens all stay are answered as before; multilingual models shrink most.
 
@@ -67,6 +83,7 @@ def prune(
     ftc prune ckpt/ --data train.csv
     ftc prune ckpt/ --data train.csv --keep 0.33
     ftc prune resnet/ --data images/ --keep 0.5
+    ftc prune ckpt/ --data train.csv --target-speedup 2 --runtime onnxruntime
     ftc prune ckpt/ --data train.csv --layers 4
     ftc prune ckpt/ --data train.csv --vocabulary
     ftc quantize artifacts/ckpt-keep-0.33
@@ -85,7 +102,11 @@ def prune(
         data=dataset,
         vocabulary=vocabulary,
         given=options.given(
-            keep=keep, importance=None if importance is None else Importance(importance), layers=layers
+            keep=keep,
+            importance=None if importance is None else Importance(importance),
+            layers=layers,
+            target_speedup=target_speedup,
+            runtime=runtime,
         ),
         rows=rows,
         output=output,

@@ -96,6 +96,12 @@ def pruning(record: PruningRecord) -> list[str]:
             f"{record.metric} {record.score_before:.4f} -> {record.score_after:.4f} on {record.rows} rows that decided "
             "nothing"
         )
+    if record.speed is not None:
+        speed = record.speed
+        lines.append(
+            f"{speed.measured:.2f}x as fast with {speed.runtime} at length {speed.length}, in float "
+            f"({speed.target:g}x was asked for, {speed.predicted:.2f}x predicted)"
+        )
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from compress.apply import apply
+from compress.pruning.encoder import Kept
+from compress.pruning.latency import Trials
 from compress.step import Step, options_of
 from compress.steps import STEPS
 from ftc import golden
@@ -51,6 +54,18 @@ class Work:
 def digests(directory: Path) -> dict[str, str]:
     files = [directory] if directory.is_file() else sorted(directory.rglob("*"))
     return {str(path): sha256(path) for path in files if path.is_file()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untimed() -> Iterator[None]:
+    """What a shape takes is counted: how fast this machine is now decides no test."""
+
+    def speed_of(_trials: Trials, kept: Sequence[Kept]) -> float:
+        return 1 / (0.1 + sum(0.07 * part.heads.sum() + 0.0027 * part.neurons.sum() for part in kept))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Trials, "speed_of", speed_of)
+        yield
 
 
 @pytest.fixture(scope="module", params=list(STEPS))

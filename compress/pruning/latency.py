@@ -1,0 +1,149 @@
+"""How fast networks of other shapes would be on this machine: shapes are tried with the runtime itself, before pruning.
+
+The idea, and choosing by time in place of parameters, are ZipLM's (Kurtić, Frantar and Alistarh, 2023, section 3.2).
+There a table holds the time of each size of a layer; here whole networks are timed, with what lies around the layers,
+and a line is laid through them: what a head and a neuron cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.chain import apply_all
+from compress.pruning.encoder import Kept, cut, layers_of
+from compress.pruning.selection import MULTIPLE, Cost
+from compress.route import route
+from ftc.artifact import Artifact
+from ftc.console import hushed
+from ftc.huggingface.files import carry
+from ftc.huggingface.model import load_model, shapes_unlike_configured
+from ftc.manifest import PruningRecord
+from ftc.runtimes.session import open_session
+
+if TYPE_CHECKING:
+    from ftc.runtimes.session import Session, Tensors
+
+FORMATS = {"onnxruntime": "onnx", "litert": "tflite", "openvino": "openvino", "torch": "huggingface"}
+"""What each runtime that can be aimed at opens."""
+
+_ROUNDS = 15
+_BLOCK_S = 0.1
+_REST_S = 0.02
+"""Threads of one runtime spin for some milliseconds after a call; the other's would wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a network of a shape takes, as a part of what the whole one takes.
+
+    :param rest: all that is no head and no neuron
+    :param head: one head of any layer
+    :param neuron: one neuron of any layer
+    """
+
+    rest: float
+    head: float
+    neuron: float
+
+    @property
+    def cost(self) -> Cost:
+        """What one part costs, above nothing."""
+        return Cost(self.head, self.neuron)
+
+    def of(self, kept: Sequence[Kept]) -> float:
+        """The time of a network that keeps these parts."""
+        return self.rest + sum(
+            self.head * int(part.heads.sum()) + self.neuron * int(part.neurons.sum()) for part in kept
+        )
+
+
+class Trials:
+    """Networks of other shapes than the source's, timed side by side with it."""
+
+    def __init__(
+        self, source: Artifact, runtime: str, inputs: Tensors, place: Path, advance: Callable[[int], None]
+    ) -> None:
+        """:param inputs: of one example, as the task encodes it
+
+        :param place: a directory for what is tried; the caller removes it
+        """
+        self._source = source
+        self._runtime = runtime
+        self._inputs = inputs
+        self._place = place
+        self._advance = advance
+        self._tried = 0
+        with hushed():
+            self._reference = open_session(self._exported(source, place / "whole"))
+        model = load_model(source)
+        self._shapes = [(layer.heads, layer.neurons) for layer in layers_of(model, source.path)]
+
+    def line(self) -> Line:
+        """The line through the whole network, and through others with fewer heads, fewer neurons, and few of both."""
+        parts = [(1.0, 1.0), (0.5, 1.0), (1.0, 0.5), (0.5, 0.5), (0.0, 0.0)]
+        tried = [self._uniform(*part) for part in parts]
+        times = np.array([1.0, *(1 / self.speed_of(kept) for kept in tried[1:])])
+        counts = [[1, sum(int(k.heads.sum()) for k in kept), sum(int(k.neurons.sum()) for k in kept)] for kept in tried]
+        rest, head, neuron = np.linalg.lstsq(np.array(counts, float), times, rcond=None)[0]
+        # noise may make what costs little cost less than nothing; then it is free, and stays
+        least = 1e-6 / max(sum(heads + neurons for heads, neurons in self._shapes), 1)
+        return Line(float(rest), max(float(head), least), max(float(neuron), least))
+
+    def speed_of(self, kept: Sequence[Kept]) -> float:
+        """How many times as fast as the source a network is that keeps only these parts."""
+        self._tried += 1
+        place = self._place / str(self._tried)
+        with hushed():
+            artifact = self._exported(self._shaped(kept, place), self._place / f"{self._tried}-exported")
+            ratio = _ratio(self._reference, open_session(artifact), self._inputs)
+        self._advance(1)
+        return ratio
+
+    def _uniform(self, heads: float, neurons: float) -> tuple[Kept, ...]:
+        def some(count: int, share: float, least: int) -> np.ndarray:
+            return np.arange(count) < max(least, round(share * count))
+
+        return tuple(Kept(some(h, heads, 1), some(n, neurons, min(MULTIPLE, n))) for h, n in self._shapes)
+
+    def _shaped(self, kept: Sequence[Kept], place: Path) -> Artifact:
+        model = load_model(self._source)
+        for layer, part in zip(layers_of(model, self._source.path), kept, strict=True):
+            cut(layer, part)
+        model.save_pretrained(place)
+        carry(self._source.path, place)
+        shapes = shapes_unlike_configured(model, self._source)
+        record = PruningRecord(shapes, (), 0, 0, None, None)
+        manifest = self._source.manifest
+        lineage = (replace(manifest.lineage[-1], step=None),)
+        return Artifact(place, replace(manifest, lineage=lineage, pruning=record, run=replace(manifest.run, entry=".")))
+
+    def _exported(self, artifact: Artifact, output: Path) -> Artifact:
+        steps = route(artifact.manifest.format, FORMATS[self._runtime])
+        return apply_all(steps, artifact, self._place, {}, None, output, False) if steps else artifact
+
+
+def _ratio(reference: Session, other: Session, inputs: Tensors) -> float:
+    """The median over rounds of how many times as fast the other is; they take turns."""
+    ratios = []
+    for _ in range(_ROUNDS):
+        ours, theirs = _block_ns(other, inputs), _block_ns(reference, inputs)
+        ratios.append(theirs / ours)
+    return float(np.median(ratios))
+
+
+def _block_ns(session: Session, inputs: Tensors) -> float:
+    time.sleep(_REST_S)
+    session.run(inputs)
+    times = []
+    end = time.perf_counter() + _BLOCK_S
+    while time.perf_counter() < end:
+        began = time.perf_counter_ns()
+        session.run(inputs)
+        times.append(time.perf_counter_ns() - began)
+    return float(np.median(times))

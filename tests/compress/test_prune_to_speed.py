@@ -1,0 +1,141 @@
+"""Pruning for speed: shapes are tried until one is as fast as asked; how fast a shape is, the tests decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.choices import Runtime
+from compress.pruning.encoder import Kept
+from compress.pruning.latency import Line, Trials
+from compress.verbs import export, prune
+from ftc.artifact import Artifact, open_artifact
+from ftc.checkpoint import load
+from ftc.cli import show
+from ftc.data import Dataset
+from ftc.errors import InputError
+
+REST, HEAD, NEURON = 0.1, 0.07, 0.0027
+"""Of a machine on which a network of 2 layers, 4 heads and 64 neurons each takes 1.0056."""
+
+
+def takes(kept: Sequence[Kept]) -> float:
+    return REST + sum(HEAD * part.heads.sum() + NEURON * part.neurons.sum() for part in kept)
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Speeds that were asked for, on a machine that is 20 % slower than its own line once little is left."""
+    asked: list[float] = []
+
+    def speed_of(_trials: Trials, kept: Sequence[Kept]) -> float:
+        asked.append(1 / takes(kept) * (0.8 if sum(part.neurons.sum() for part in kept) < 40 else 1.0))
+        return asked[-1]
+
+    monkeypatch.setattr(Trials, "speed_of", speed_of)
+    return asked
+
+
+def options(target: float, runtime: Runtime = Runtime.TORCH) -> dict[str, object]:
+    return {"target_speedup": target, "runtime": runtime}
+
+
+def test_a_shape_is_chosen_that_is_as_fast_as_asked(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, tried: list[float]
+) -> None:
+    made = prune(text_root, tmp_path, data=text_data, given=options(1.6))
+    record = made.manifest.pruning
+    assert record is not None
+    assert record.speed is not None
+    assert record.speed.measured == pytest.approx(1.6, rel=0.1)
+    assert record.speed.predicted == pytest.approx(1.6, rel=0.1)
+    assert record.speed.measured == tried[-1], "what was measured is of the shape that was taken"
+    assert record.parameters_after < record.parameters_before
+    assert open_artifact(made.path).manifest == made.manifest
+    assert any("1.6x was asked for" in line for line in show.pruning(record))
+
+
+def test_a_machine_that_is_slower_than_predicted_is_asked_for_more(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, tried: list[float]
+) -> None:
+    made = prune(text_root, tmp_path, data=text_data, given=options(3.0))
+    record = made.manifest.pruning
+    assert len(tried) > 4 + 1, "the first shape missed"
+    misses = [abs(np.log(speed / 3.0)) for speed in tried[4:]]
+    assert abs(np.log(record.speed.measured / 3.0)) == min(misses)
+
+
+def test_more_than_the_smallest_shape_reaches_is_an_error(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, tried: list[float]
+) -> None:
+    with pytest.raises(InputError, match=r"--target-speedup 50 is more than .* about [2-5]\.\dx"):
+        prune(text_root, tmp_path, data=text_data, given=options(50.0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("runtime", [Runtime.TORCH, Runtime.ONNXRUNTIME])
+def test_shapes_are_exported_and_timed(
+    text_root: Artifact,
+    text_data: Dataset,
+    tmp_path: Path,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("compress.pruning.latency._BLOCK_S", 0.002)
+    from ftc.tasks.task import open_task
+
+    inputs = open_task(text_root).encode(text_data.examples[:1])
+    trials = Trials(text_root, runtime, inputs, tmp_path, lambda _: None)
+    few = tuple(Kept(np.arange(4) < 1, np.arange(64) < 8) for _ in range(2))
+    assert trials.speed_of(few) > 0
+    shaped = load_shapes(tmp_path / "1")
+    assert shaped == (8, 8), "one head of 8, and eight neurons"
+
+
+def load_shapes(place: Path) -> tuple[int, int]:
+    from safetensors import safe_open
+
+    with safe_open(place / "model.safetensors", "np") as file:
+        names = ("attention.self.query", "intermediate.dense")
+        found = [file.get_slice(f"bert.encoder.layer.0.{name}.weight").get_shape()[0] for name in names]
+    return found[0], found[1]
+
+
+def test_what_was_cut_for_speed_is_a_checkpoint(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, tried: list[float]
+) -> None:
+    made = prune(text_root, tmp_path, data=text_data, given=options(1.6))
+    assert sum(p.numel() for p in load(made.path).parameters()) == made.manifest.pruning.parameters_after
+    assert export(made, tmp_path).manifest.pruning == made.manifest.pruning
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target_speedup": 1.0}, "above 1"),
+        ({"target_speedup": float("nan")}, "above 1"),
+        ({"target_speedup": 2.0, "keep": 0.5}, "choose one"),
+        ({"target_speedup": 2.0, "layers": 1}, "choose one"),
+        ({"runtime": Runtime.TORCH}, "--runtime is no option"),
+    ],
+)
+def test_options_that_make_no_sense(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, given: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        prune(text_root, tmp_path, data=text_data, given=given)
+
+
+def test_a_line_is_laid_through_what_was_measured(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, tried: list[float]
+) -> None:
+    from ftc.tasks.task import open_task
+
+    inputs = open_task(text_root).encode(text_data.examples[:1])
+    line = Trials(text_root, Runtime.TORCH, inputs, tmp_path, lambda _: None).line()
+    assert isinstance(line, Line)
+    assert line.head == pytest.approx(HEAD, rel=0.3)
+    assert line.neuron == pytest.approx(NEURON, rel=0.3)
