@@ -75,7 +75,9 @@ def _knowing(option: str) -> list[str]:
             known = option in options_of_step(name)
         except MissingExtra:
             continue
-        if known:
+        if known and entry.makes == entry.takes:
+            found.append(name)
+        elif known:
             found.append(f"--to {entry.makes}" + (f" --mode {entry.mode}" if entry.mode else ""))
     return list(dict.fromkeys(found))
 

@@ -73,8 +73,8 @@ class Parts:
     """Rows that train, that say which weights are best, and that say how good these are."""
 
     training: Dataset
-    validation: Dataset
-    test: Dataset | None
+    validation: Dataset | None
+    test: Dataset
 
 
 def finetune(
@@ -97,8 +97,10 @@ def finetune(
     """
     with quiet_libraries():
         base = open_base(base_path)
-    parts = _parts(data, validation, test, (given or {}).pop("held_out", None), (given or {}).get("seed", 0))
-    options = Finetuning.for_base(base, len(parts.training), **(given or {}))
+    given = given or {}
+    Finetuning(**given)  # what makes no sense is said before rows are read
+    parts = _parts(data, validation, test, given.get("held_out"), given.get("seed", 0))
+    options = Finetuning.for_base(base, len(parts.training), **given)
     new_id = content_id(base.id, _METHOD, _recorded(options), _fingerprint(parts))
     check_replaceable(output)
     if is_artifact(output) and not force:
@@ -118,8 +120,8 @@ def finetune(
                 choose(model, options)
             else:
                 model = adapted(model, options.lora)
-            rows, judged = (Rows(part, task, part.labels) for part in (parts.training, parts.validation))
-            tested = None if parts.test is None else Rows(parts.test, task, parts.test.labels)
+            rows, tested = (Rows(part, task, part.labels) for part in (parts.training, parts.test))
+            judged = None if parts.validation is None else Rows(parts.validation, task, parts.validation.labels)
             trained = fit(model, Labels(), rows, judged, options, place, tested)
             if options.lora is not None:
                 model = merged(model)
@@ -157,33 +159,37 @@ def _save(model: PreTrainedModel, base: Path, directory: Path) -> None:
     carry(base, directory)
 
 
-def _parts(
-    data: Dataset, validation: Dataset | None, test: Dataset | None, validation_share: float | None, seed: int
-) -> Parts:
+def _parts(data: Dataset, validation: Dataset | None, test: Dataset | None, share: float | None, seed: int) -> Parts:
     """:raises InputError: if the rows are too few for their classes"""
     if len(data) < LEAST_ROWS:
         raise InputError(
             f"{data.source} has {len(data)} rows; fine-tuning takes at least {LEAST_ROWS}, better hundreds."
         )
-    given = [part for part in (validation, test) if part is not None]
-    found = deduplicated(data, given)
+    if validation is not None and test is not None:
+        validation = _apart(validation, [test])
+    training = _apart(data, [part for part in (validation, test) if part is not None])
+    has_test = test is not None
+    if test is None:
+        training, test = stratified(training, _TEST_SHARE, seed)
+    if validation is None and share != 0:
+        if share is None:
+            share = _VALIDATION_SHARE_BESIDE_TEST if has_test else _VALIDATION_SHARE / (1 - _TEST_SHARE)
+        training, validation = stratified(training, share, seed)
+    if len(training) < LEAST_ROWS // 2:
+        raise InputError(f"only {len(training)} rows of {data.source} are left to learn from; hold out less.")
+    return Parts(training, validation, test)
+
+
+def _apart(data: Dataset, judging: list[Dataset]) -> Dataset:
+    """The rows that occur once, and not among those that judge; what was left out is said."""
+    found = deduplicated(data, judging)
     if found.leaking:
         caution(f"{found.leaking} rows of {data.source} are among the rows that are to judge; they were left out")
     if found.repeated:
         say(f"{found.repeated} rows of {data.source} repeat an earlier one; they were left out")
     if found.contradictory:
-        caution(
-            f"{found.contradictory} examples of {data.source} occur with different labels; the first of each counts"
-        )
-    training = found.data
-    if test is None and validation is None:
-        training, test = stratified(training, _TEST_SHARE, seed)
-    if validation is None:
-        share = validation_share
-        if share is None:
-            share = _VALIDATION_SHARE_BESIDE_TEST if given else _VALIDATION_SHARE / (1 - _TEST_SHARE)
-        training, validation = stratified(training, share, seed)
-    return Parts(training, validation, test)
+        caution(f"{found.contradictory} examples of {data.source} have several labels; the first of each counts")
+    return found.data
 
 
 def _fingerprint(parts: Parts) -> str:

@@ -212,6 +212,10 @@ def distill(
     """
     if student is not None and layers is not None:
         raise InputError("--student names what learns, --layers makes it of the checkpoint: choose one.")
+    if student is not None and teacher is not None:
+        raise InputError(
+            f"with --student, {source.path} is the teacher: leave out --teacher, or name that one in its place."
+        )
     if layers is not None:
         student = prune(source, artifacts, data=data, given={"layers": layers})
     if student is None:

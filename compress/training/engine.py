@@ -130,16 +130,18 @@ def _fit(
     sampler = SimilarLengths(rows.lengths(), schedule.batch_size * schedule.accumulation, schedule.seed)
     batches = math.ceil(math.ceil(len(rows) / schedule.batch_size) / arguments.world_size)
     pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s)
+    pace.tick(0 if state is None else state.step)
     arguments.max_steps = -1 if pace.steps is None else pace.steps
     arguments.num_train_epochs = _ENDLESS_EPOCHS
     engine = _Engine(model, arguments, objective, rows, judged, sampler, schedule, pace)
+    engine.losses.extend(course.losses)
     run = _Run(engine, schedule, pace, place, course)
     with progress("training", pace.units()) as advance:
         run.advance = advance
         try:
             run.train(state)
         except Diverged as error:
-            run.ended = _after_divergence(error, run.course)
+            run.ended = _after_divergence(error, run.course, place)
     if run.course.best is not None:
         if is_first():
             kept.restore_best(place, model)
@@ -157,7 +159,6 @@ def _arguments(schedule: Schedule, place: Path) -> TrainingArguments:
         per_device_eval_batch_size=2 * schedule.batch_size,
         gradient_accumulation_steps=schedule.accumulation,
         max_grad_norm=schedule.clip,
-        bf16=schedule.precision is TrainingPrecision.BFLOAT16,
         activation_checkpointing=schedule.gradient_checkpointing,
         seed=schedule.seed,
         label_names=[LABELS],
@@ -170,10 +171,11 @@ def _arguments(schedule: Schedule, place: Path) -> TrainingArguments:
     )
 
 
-def _after_divergence(error: Diverged, course: Course) -> str:
+def _after_divergence(error: Diverged, course: Course, place: Path) -> str:
     best = course.best
     advice = "Lower the learning rate, or look for broken rows."
     if best is None or best.step == 0:
+        kept.forget(place)  # to go on from there would end the same way
         raise RunError(f"{error}, and no weights before it were better than those it began with. {advice}") from error
     caution(f"{error}; the weights of step {best.step}, the best before it, are kept. {advice}")
     return str(error)
@@ -234,7 +236,10 @@ class _Engine(Trainer):  # type: ignore[misc]
         if return_outputs:  # judged by its answers alone
             logits = model(**batch.inputs).logits
             return torch.nn.functional.cross_entropy(logits, inputs[LABELS]), {"loss": None, "logits": logits}
-        loss = self.objective(model, batch)
+        # not by the trainer's own setting, which would judge in bfloat16 what is kept in float32
+        is_bfloat16 = self._schedule.precision is TrainingPrecision.BFLOAT16
+        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=is_bfloat16):
+            loss = self.objective(model, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise Diverged(f"the loss became NaN or infinite at step {self.state.global_step + 1}")
@@ -298,7 +303,7 @@ class _Run(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.course = Course(self.course.points, self._pace.elapsed_s)
+        self.course = Course(self.course.points, self._pace.elapsed_s, tuple(self._engine.losses))
         if state.is_world_process_zero:
             self._engine.objective.save(kept.state_path(self._place, state.global_step))
             kept.complete(self._place, state.global_step, self.course)

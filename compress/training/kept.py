@@ -31,10 +31,12 @@ class Course:
 
     :param points: what was seen at each evaluation, the first before the first step
     :param spent_s: seconds that it has taken, over all its runs
+    :param losses: of the steps since the last point
     """
 
     points: tuple[CurvePoint, ...]
     spent_s: float
+    losses: tuple[float, ...] = ()
 
     @property
     def best(self) -> CurvePoint | None:
@@ -92,7 +94,8 @@ def last_state(place: Path) -> State | None:
         return None
     newest = max(found, key=_step)
     course = json.loads((newest / _DONE).read_text(encoding="utf-8"))
-    return State(newest, Course(tuple(CurvePoint(**point) for point in course["points"]), course["spent_s"]))
+    points = tuple(CurvePoint(**point) for point in course["points"])
+    return State(newest, Course(points, course["spent_s"], tuple(course["losses"])))
 
 
 def state_path(place: Path, step: int) -> Path:

@@ -22,9 +22,10 @@ _ACTIVATION_LEVELS = 255
 
 @contextmanager
 def fake_quantized(model: nn.Module) -> Iterator[None]:
-    """Let a network compute with 8-bit numbers in every matrix product and convolution while this lasts.
+    """Let a network that is in training mode compute with 8-bit numbers in every matrix product and convolution.
 
-    Afterwards its weights are those that it has learned, in float32: quantizing them is left to `ftc quantize`.
+    In evaluation mode it computes as ever: scores are those of the weights that are kept. Afterwards its weights are
+    those that it has learned, in float32: quantizing them is left to `ftc quantize`.
     """
     modules = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     hooks = [module.register_forward_pre_hook(_quantize_input) for module in modules]
@@ -44,12 +45,16 @@ class _Rounded(nn.Module):
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """:param weight: (out, ...); each output channel has a scale of its own"""
+        if not self.training:
+            return weight
         largest = weight.detach().abs().flatten(1).amax(dim=1).clamp(min=1e-12)
         scale = (largest / _WEIGHT_LEVELS).view(-1, *[1] * (weight.ndim - 1))
         return _through(weight, (weight / scale).round() * scale)
 
 
-def _quantize_input(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _quantize_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not module.training:
+        return inputs
     values, *others = inputs
     with torch.no_grad():
         low, high = values.amin().clamp(max=0.0), values.amax().clamp(min=0.0)

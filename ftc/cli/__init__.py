@@ -55,7 +55,10 @@ class FtcGroup(click.Group):
                 raise
             fail(str(missing), missing.exit_code)
         except KeyboardInterrupt:
-            fail("interrupted; nothing was left half-made, and the same command starts again.", 130)
+            fail(
+                "interrupted; nothing half-made has a final name. The same command starts again; a training goes on.",
+                130,
+            )
 
 
 def fail(message: str, exit_code: int) -> None:

@@ -48,7 +48,6 @@ def finetune(
     ftc finetune base/ --data train.csv --lora 16
     ftc quantize intents
     """
-    from compress.finetuning import finetune as run
     from ftc.cli.show import made
     from ftc.foreign.files import refuse
     from ftc.huggingface.base import open_base
@@ -56,6 +55,8 @@ def finetune(
 
     refuse(base, "fine-tuned")
     with quiet_libraries():
+        from compress.finetuning import finetune as run
+
         modality = open_base(base).modality
     training = {name: others.pop(name) for name in NAMES}
 

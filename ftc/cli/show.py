@@ -116,6 +116,8 @@ def training(record: TrainingRecord) -> list[str]:
             f"{record.metric} {record.score_before:.4f} -> {record.score_after:.4f} on {record.held_out} rows held out "
             f"(step {record.kept_step}, the best of {len(record.curve)} evaluations)"
         )
+    if record.test_score is not None:
+        lines.append(f"{record.metric or 'score'} {record.test_score:.4f} on {record.test_rows} test rows")
     return lines
 
 
@@ -141,7 +143,7 @@ def description(artifact: Artifact) -> str:
         *((f"output {spec.name}", f"{spec.dtype} {_shape(spec.shape)}") for spec in manifest.outputs),
         ("preprocessing", _preprocessing(manifest)),
         *_lineage(manifest),
-        *([("calibrated on", f"{manifest.data.rows} rows of {manifest.data.source}")] if manifest.data else []),
+        *([(_used(manifest), f"{manifest.data.rows} rows of {manifest.data.source}")] if manifest.data else []),
         *([("parity", parity(manifest.parity))] if manifest.parity else []),
         *(("pruned", line) for line in (pruning(manifest.pruning) if manifest.pruning else [])),
         *(("trained", line) for line in (training(manifest.training) if manifest.training else [])),
@@ -158,6 +160,12 @@ def description(artifact: Artifact) -> str:
     return "\n".join(
         [plain(manifest.name), *(plain(f"  {name:<{width}}  {value}".replace("\n", r"\n")) for name, value in rows)]
     )
+
+
+def _used(manifest: Manifest) -> str:
+    """What the rows of a manifest's data were for."""
+    last = manifest.lineage[-1].step
+    return "trained on" if last is None or last.name == "distill" else "measured on"
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:

@@ -13,9 +13,13 @@ from ftc.cli.options import Duration
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--epochs", type=float, help="Passes over the rows.  [default: 3 without a time budget]"),
+    click.option(
+        "--epochs", type=float, help="Passes over the rows.  [default: 3 without a time budget; finetune: 3 to 10]"
+    ),
     click.option("--time-budget", "time_budget_s", type=Duration(), metavar="TIME", help="When to end: 90s, 15m, 2h."),
-    click.option("--learning-rate", type=float, help="The highest, after warming up.  [default: 5e-5]"),
+    click.option(
+        "--learning-rate", type=float, help="The highest, after warming up.  [default: by the network's width]"
+    ),
     click.option("--batch-size", type=int, help="Rows of one forward pass.  [default: 32]"),
     click.option("--accumulation", type=int, help="Forward passes added up for one step.  [default: 1]"),
     click.option("--warmup", type=float, help="Part of it in which the learning rate rises.  [default: 0.06]"),
@@ -30,7 +34,7 @@ _OPTIONS = (
         "--training-precision",
         "precision",
         type=click.Choice(TrainingPrecision, case_sensitive=False),
-        help="What products are computed in.  [default: float32]",
+        help="What products are computed in.  [default: bfloat16 where the processor has it]",
     ),
     click.option(
         "--gradient-checkpointing/--no-gradient-checkpointing",
@@ -42,7 +46,11 @@ _OPTIONS = (
         default=None,
         help="Compute with 8-bit numbers, so that weights learn to bear INT8.  [default: no]",
     ),
-    click.option("--held-out", type=float, help="Part of the rows that judges, at most 2,000.  [default: 0.1]"),
+    click.option(
+        "--held-out",
+        type=float,
+        help="Part of the rows that judges.  [default: 0.1, at most 2,000 rows; finetune: see above]",
+    ),
     click.option("--evaluations", type=int, help="How often it judges.  [default: 10]"),
     click.option("--patience", type=int, help="Evaluations without a better score before the end.  [default: no end]"),
     click.option("--train-layers", type=int, help="Train only the last layers and the head; 0: the head alone."),

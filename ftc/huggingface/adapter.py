@@ -15,7 +15,7 @@ from ftc.console import caution, progress, say
 from ftc.declared import Declared
 from ftc.errors import InputError, RunError
 from ftc.huggingface import checkpoint
-from ftc.huggingface.files import carry
+from ftc.huggingface.files import PREPROCESSING, carry
 from ftc.huggingface.model import UNREADABLE
 from ftc.huggingface.weights import read_weights
 
@@ -42,6 +42,7 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     base = _base(path, settings)
     labels = _labels(path, base, declared.labels)
     files = [path / _SETTINGS, path / _WEIGHTS, *read_weights(base).files, base / "config.json"]
+    files += [file for name in PREPROCESSING for file in (base / name, path / name) if file.is_file()]
     digests = {str(number): sha256(file) for number, file in enumerate(files)}
     identity = content_id("", "merge", {"labels": labels, **digests}, None)
     place = _cache() / identity / path.resolve().name
@@ -77,7 +78,7 @@ def _base(path: Path, settings: dict[str, Any]) -> Path:
         return Path(snapshot_download(named, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError) as error:
         raise InputError(
-            f"{path}: its base {named!r} is neither a directory nor in the Hugging Face cache of this machine. "
+            f"{path}: its base {named[:200]!r} is neither a directory nor in the Hugging Face cache of this machine. "
             f"Fetch it, or write its path into {_SETTINGS}."
         ) from error
 
@@ -133,21 +134,34 @@ def _write_merged(path: Path, base: Path, labels: tuple[str, ...], place: Path) 
             draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if not any(place.parent.iterdir()):
+            place.parent.rmdir()
 
 
 def _merged(path: Path, base: Path, labels: tuple[str, ...]) -> PreTrainedModel:
     import torch
-    from peft import PeftModel
-    from safetensors import SafetensorError
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
-    from ftc.huggingface.base import open_base, with_fresh_head
+    from ftc.huggingface.base import open_base, with_head
 
     try:
-        network = with_fresh_head(open_base(base), labels, seed=0)
+        network, _ = with_head(open_base(base), labels)
+        adapted = PeftModel.from_pretrained(network, str(path))
+        with safe_open(path / _WEIGHTS, "np") as file:
+            odd = set(file.keys()) ^ set(get_peft_model_state_dict(adapted))
         with torch.no_grad():
-            merged: PreTrainedModel = PeftModel.from_pretrained(network, str(path)).merge_and_unload()
+            merged: PreTrainedModel = adapted.merge_and_unload()
     except (*UNREADABLE, SafetensorError) as error:
         raise InputError(f"{path} does not fit its base {base}: {str(error)[:300]}") from error
+    if odd:
+        raise InputError(
+            f"{path} does not fit its base {base}: {len(odd)} weights are missing or belong nowhere, such as "
+            f"{min(odd)[:200]}. Save the adapter again."
+        )
+    for name, parameter in merged.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise InputError(f"{path}: weight {name!r} holds NaN or infinite values once it is merged.")
     return merged
 
 

@@ -69,7 +69,33 @@ def open_base(path: Path) -> Base:
 
 
 def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedModel:
-    """The network in float32 with a head for these labels, whose weights are drawn at random.
+    """The network in float32 with a head for these labels, all of whose weights are drawn at random.
+
+    :raises InputError: as `with_head` does
+    """
+    import torch
+    import transformers
+
+    model, _ = with_head(base, labels)
+    transformers.set_seed(seed)
+    fresh = type(model)._from_config(model.config)
+    body = f"{model.base_model_prefix}."
+    with torch.no_grad():
+        for (name, ours), drawn in zip(model.named_parameters(), fresh.parameters(), strict=True):
+            if not name.startswith(body):
+                ours.copy_(drawn)
+    say(f"begins at random: {', '.join(dict.fromkeys(n.rpartition('.')[0] for n in _outside(model, body)))}")
+    return model
+
+
+def _outside(model: PreTrainedModel, body: str) -> list[str]:
+    return [name for name, _ in model.named_parameters() if not name.startswith(body)]
+
+
+def with_head(base: Base, labels: Sequence[str]) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """The network in float32 with a head for these labels, and the names of its weights that the base does not have.
+
+    What the base has of a head for as many classes is kept.
 
     :raises InputError: if the architecture has no such head, or weights of its body are missing
     """
@@ -78,7 +104,6 @@ def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedM
 
     kind = "SequenceClassification" if base.modality == "text" else "ImageClassification"
     automatic = getattr(transformers, f"AutoModelFor{kind}")
-    transformers.set_seed(seed)
     try:
         model, info = automatic.from_pretrained(
             base.path,
@@ -103,5 +128,4 @@ def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedM
             f"{base.path}: {len(lost)} weights of its body are missing or have another shape ({', '.join(lost[:4])}). "
             "They would be random numbers: get the base again."
         )
-    say(f"begins at random: {', '.join(sorted({name.rpartition('.')[0] for name in fresh})) or 'nothing'}")
-    return model
+    return model, tuple(fresh)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
+from compress.choices import TrainingPrecision
 from compress.finetuning import finetune
 from compress.verbs import quantize
 from ftc.artifact import Artifact
@@ -17,7 +19,10 @@ from ftc.checkpoint import open_any
 from ftc.data import Dataset
 from ftc.data import load as load_data
 from ftc.errors import InputError
+from ftc.huggingface.base import open_base, with_fresh_head
 from ftc.manifest import TrainingRecord
+from ftc.runtimes.session import open_session
+from ftc.tasks.task import open_task
 from tests.conftest import WORDS, save_image_checkpoint, save_text_checkpoint
 
 CLASSES = ("bad", "charming", "early")
@@ -169,3 +174,44 @@ def test_classes_stay_in_proportion(base: Path, tmp_path: Path) -> None:
     assert Counter(apart.labels.tolist()) == {0: 38, 1: 2}
     assert Counter(staying.labels.tolist()) == {0: 152, 1: 8}
     assert not set(staying.examples) & set(apart.examples)
+
+
+def test_the_head_is_fresh_even_if_the_base_has_one_for_as_many_classes(tmp_path: Path) -> None:
+    whole = save_text_checkpoint(tmp_path / "whole")
+    base = open_base(whole)
+    models = [with_fresh_head(base, ("no", "yes"), seed) for seed in (0, 0, 1)]
+    kept = transformers.AutoModelForSequenceClassification.from_pretrained(whole)
+    heads = [model.classifier.weight for model in (*models, kept)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    assert not torch.equal(heads[0], heads[3])
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    assert torch.equal(models[0].get_parameter(query), kept.get_parameter(query)), "the body is the base's"
+
+
+def test_rows_of_both_files_that_judge_are_left_out_of_one(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = rows_of(write_rows(tmp_path / "train.csv"))
+    test = rows_of(write_rows(tmp_path / "test.csv", rows=30, seed=1), data)
+    both = rows_of(write_rows(tmp_path / "both.csv", rows=60, seed=1), data)
+    made = finetune(base, tmp_path / "made", data=data, validation=both, test=test, given={**FAST, "epochs": 1.0})
+    assert "rows of" in capsys.readouterr().err
+    assert record_of(made).test_rows == 30
+    assert record_of(made).held_out <= 30
+
+
+@pytest.mark.parametrize("share", [float("nan"), 5.0, -0.5, 0.9999])
+def test_parts_that_leave_nothing(base: Path, tmp_path: Path, share: float) -> None:
+    data = rows_of(write_rows(tmp_path / "rows.csv"))
+    with pytest.raises(InputError, match="--held-out|hold out less"):
+        finetune(base, tmp_path / "made", data=data, given={**FAST, "held_out": share})
+
+
+def test_the_recorded_score_is_the_checkpoint_s(base: Path, tmp_path: Path) -> None:
+    data = rows_of(write_rows(tmp_path / "train.csv"))
+    test = rows_of(write_rows(tmp_path / "test.csv", rows=60, seed=1), data)
+    given = {**FAST, "epochs": 2.0, "precision": TrainingPrecision.BFLOAT16, "quantization_aware": True}
+    made = finetune(base, tmp_path / "made", data=data, test=test, given=given)
+    answers = open_session(made).run(open_task(made).encode(test.examples))
+    assert record_of(made).test_score == open_task(made).score(answers, test.labels)["accuracy"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from compress.verbs import quantize
 from ftc.artifact import Artifact
@@ -106,3 +107,29 @@ def test_damaged_adapters(base: Path, tmp_path: Path, damage: str) -> None:
         (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     with pytest.raises(InputError, match="adapter"):
         open_any(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "infinite"])
+def test_weights_that_do_not_fit_the_base(base: Path, tmp_path: Path, change: str) -> None:
+    save_adapter(tmp_path / "adapter", base)
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    first = next(name for name in weights if "lora_A" in name)
+    if change == "missing":
+        del weights[first]
+    elif change == "extra":
+        weights[first.replace("layer.0", "layer.9")] = weights[first].clone()
+    else:
+        weights[first] = torch.full_like(weights[first], float("inf"))
+    save_file(weights, file)
+    with pytest.raises(InputError, match=r"adapter.*(missing or belong|infinite)"):
+        open_any(tmp_path / "adapter")
+
+
+def test_a_tokenizer_of_its_own_is_noticed(base: Path, tmp_path: Path) -> None:
+    save_adapter(tmp_path / "adapter", base)
+    before = open_any(tmp_path / "adapter").manifest
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (tmp_path / "adapter" / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert open_any(tmp_path / "adapter").manifest.root_path != before.root_path
