@@ -179,7 +179,7 @@ def test_classes_stay_in_proportion(base: Path, tmp_path: Path) -> None:
 def test_the_head_is_fresh_even_if_the_base_has_one_for_as_many_classes(tmp_path: Path) -> None:
     whole = save_text_checkpoint(tmp_path / "whole")
     base = open_base(whole)
-    models = [with_fresh_head(base, ("no", "yes"), seed) for seed in (0, 0, 1)]
+    models = [with_fresh_head(base, ("no", "yes"), seed) for seed in (5, 5, 6)]
     kept = transformers.AutoModelForSequenceClassification.from_pretrained(whole)
     heads = [model.classifier.weight for model in (*models, kept)]
     assert torch.equal(heads[0], heads[1])
@@ -204,7 +204,7 @@ def test_rows_of_both_files_that_judge_are_left_out_of_one(
 @pytest.mark.parametrize("share", [float("nan"), 5.0, -0.5, 0.9999])
 def test_parts_that_leave_nothing(base: Path, tmp_path: Path, share: float) -> None:
     data = rows_of(write_rows(tmp_path / "rows.csv"))
-    with pytest.raises(InputError, match="--held-out|hold out less"):
+    with pytest.raises(InputError, match=r"--held-out|hold out less"):
         finetune(base, tmp_path / "made", data=data, given={**FAST, "held_out": share})
 
 
