@@ -95,7 +95,7 @@ class Dataset:
 
         :raises InputError: if `rows` is not positive
         """
-        return self.part(range(_at_least_one(rows)), f"head={rows}")
+        return self.part(range(min(_at_least_one(rows), len(self))), f"head={rows}")
 
     def sample(self, rows: int, seed: int) -> Dataset:
         """`rows` rows drawn without replacement, in the order of the source, or this very dataset as above.
