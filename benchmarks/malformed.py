@@ -6,19 +6,16 @@ import argparse
 import json
 import random
 import socket
-import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.load import closed_loop, request
-from ftc.artifact import open_artifact
-from ftc.data import load
-from serve.bundle import Settings
-from serve.context import stage
-from serve.server import Server, free_port, running
+from clients import closed_loop, request
+from served import LOG, served, texts_of
+
+from serve.server import Server
 
 TOLERANCE = 0.05
 """Of a score: rows of a dynamically quantized batch share their scales with whoever asks at the same time."""
@@ -121,19 +118,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000, help="malformed requests")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    artifact = open_artifact(options.artifact)
-    data = load(options.data, modality="text", classes=artifact.manifest.labels, need_labels=False)
-    texts = [str(data.examples[row]) for row in range(min(len(data), 200))]
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        stage(artifact, Settings(), place)
-        with (
-            (place / "log").open("wb") as log,
-            running("serve.service:FtcService", place, "127.0.0.1", free_port(), log, home=place) as server,
-        ):
-            server.wait_until_ready()
-            _run(server, texts, options.count, options.seed)
-        failures = (place / "log").read_text().count('"level": "error"')
+    texts = texts_of(options.artifact, options.data, 200)
+    with served(options.artifact) as (server, place):
+        _run(server, texts, options.count, options.seed)
+        failures = (place / LOG).read_text().count('"level": "error"')
         print(f"errors in the service's log: {failures}")
 
 

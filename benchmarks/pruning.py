@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from measuring import FTC, checked
-from text_int8 import LENGTH, of_length
+from text_int8 import both_lengths
 from tokenizers import Tokenizer
 from torch import nn
 from torch_pruning_way import pruned
@@ -160,14 +160,7 @@ def main() -> None:
         print(f"keep {keep:g} by magnitude, nothing solved for: {magnitude:.4f}")
         theirs = accuracy_by_torch_pruning(pruned_artifact, arguments.checkpoint, rows)
         print(f"keep {keep:g} by Torch-Pruning's example, nothing solved for: {theirs:.4f}\n")
-    long = folder / "long.tsv"
-    texts = of_length(open_task(root), [text for text in rows.examples if isinstance(text, str)], 64)
-    long.write_text("\n".join(["sentence", *texts]) + "\n", encoding="utf-8")
-    budget = ["--time-budget", arguments.time_budget]
-    print("\n## On the data's own lengths\n")
-    print(checked([*FTC, "bench", "--data", arguments.test, *artifacts, *budget]).stdout)
-    print(f"\n## At {LENGTH} tokens\n")
-    print(checked([*FTC, "bench", "--data", long, *artifacts, *budget]).stdout)
+    both_lengths(arguments.checkpoint, arguments.test, folder, arguments.time_budget)
     shutil.rmtree(folder)
 
 

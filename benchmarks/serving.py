@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from clients import Answers, closed_loop, request
+from served import served, texts_of
 
-from benchmarks.load import Answers, closed_loop, request
 from ftc.artifact import open_artifact
-from ftc.data import load
 from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
-from serve.bundle import Settings
-from serve.context import stage
-from serve.server import free_port, running
+from serve.server import free_port
 
 FLASK = """
 import sys
@@ -127,20 +125,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each of them in each round")
     options = parser.parse_args()
     artifact: Path = options.artifact
-    labels = open_artifact(artifact).manifest.labels
-    data = load(options.data, modality="text", classes=labels, need_labels=False)
-    texts = [str(data.examples[row]) for row in range(min(len(data), 1024))]
+    texts = texts_of(artifact, options.data, 1024)
     lists = [texts[start : start + 16] for start in range(0, len(texts) - 15, 16)]
     cores = available_cores()
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        place = Path(scratch) / "service"
-        place.mkdir()
-        stage(open_artifact(artifact), Settings(), place)
-        log = stack.enter_context((place / "log").open("wb"))
-        server = stack.enter_context(
-            running("serve.service:FtcService", place, "127.0.0.1", free_port(), log, home=place)
-        )
-        server.wait_until_ready()
+        server, _ = stack.enter_context(served(artifact))
         flasks = {name: stack.enter_context(flask(artifact, Path(scratch) / name, name)) for name in FLAVOURS}
 
         def asked(server: tuple[str, int], bodies: Sequence[Any], clients: int) -> Callable[[], Measured]:

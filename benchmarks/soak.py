@@ -5,17 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import tempfile
 from pathlib import Path
 
 import psutil
-
-from benchmarks.load import closed_loop, request
-from ftc.artifact import open_artifact
-from ftc.data import load
-from serve.bundle import Settings
-from serve.context import stage
-from serve.server import free_port, running
+from clients import closed_loop, request
+from served import served, texts_of
 
 STEP_S = 10.0
 
@@ -32,35 +26,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--share", type=float, default=0.7, help="of the highest rate that 32 clients reach")
     options = parser.parse_args()
-    artifact = open_artifact(options.artifact)
-    data = load(options.data, modality="text", classes=artifact.manifest.labels, need_labels=False)
-    texts = [str(data.examples[row]) for row in range(min(len(data), 1000))]
+    texts = texts_of(options.artifact, options.data, 1000)
     chance = random.Random(0)
     # one to eight texts a request, every fiftieth text long enough to be cut
     bodies = [
         [chance.choice(texts) * (30 if chance.random() < 0.02 else 1) for _ in range(chance.choice((1, 1, 1, 2, 4, 8)))]
         for _ in range(2000)
     ]
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        stage(artifact, Settings(), place)
-        with (
-            (place / "log").open("wb") as log,
-            running("serve.service:FtcService", place, "127.0.0.1", free_port(), log, home=place) as server,
-        ):
-            server.wait_until_ready()
-            requests = [request(server.url, json.dumps({"texts": body}).encode()) for body in bodies]
-            peak = closed_loop(server.url, requests, clients=32, seconds=STEP_S).per_second()
-            rate = options.share * peak
-            print(f"peak {peak:.0f} requests/s; steady {rate:.0f}")
-            answered, errors, memory = 0, 0, list[int]()
-            p99 = []
-            for _ in range(max(7, round(options.minutes * 60 / STEP_S))):
-                answers = closed_loop(server.url, requests, clients=32, seconds=STEP_S, rate_per_s=rate)
-                answered += answers.statuses.get(200, 0)
-                errors += len(answers.latencies_ns) - answers.statuses.get(200, 0) + answers.broken
-                memory.append(_memory_bytes(server.process.pid))
-                p99.append(answers.percentile_ms(0.99))
+    with served(options.artifact) as (server, _):
+        requests = [request(server.url, json.dumps({"texts": body}).encode()) for body in bodies]
+        peak = closed_loop(server.url, requests, clients=32, seconds=STEP_S).per_second()
+        rate = options.share * peak
+        print(f"peak {peak:.0f} requests/s; steady {rate:.0f}")
+        answered, errors, memory = 0, 0, list[int]()
+        p99 = []
+        for _ in range(max(7, round(options.minutes * 60 / STEP_S))):
+            answers = closed_loop(server.url, requests, clients=32, seconds=STEP_S, rate_per_s=rate)
+            answered += answers.statuses.get(200, 0)
+            errors += len(answers.latencies_ns) - answers.statuses.get(200, 0) + answers.broken
+            memory.append(_memory_bytes(server.process.pid))
+            p99.append(answers.percentile_ms(0.99))
     after_a_minute = memory[round(60 / STEP_S) - 1]
     print(f"{answered} answered in {len(memory) * STEP_S / 60:.1f} minutes, {errors} errors")
     print(f"p99 {sorted(p99)[len(p99) // 2]:.0f} ms (median over pieces of {STEP_S:.0f} s)")

@@ -40,6 +40,20 @@ def of_length(task: Task, texts: list[str], count: int) -> list[str]:
     return made
 
 
+def both_lengths(checkpoint: Path, test: Path, folder: Path, time_budget: str) -> None:
+    """Print what `ftc bench` says of `folder / "artifacts"`, on rows as they are and on texts of `LENGTH` tokens."""
+    root = open_any(checkpoint)
+    rows = load(str(test), modality="text", classes=root.manifest.labels)
+    long = folder / "long.tsv"
+    texts = of_length(open_task(root), [text for text in rows.examples if isinstance(text, str)], 64)
+    long.write_text("\n".join(["sentence", *texts]) + "\n", encoding="utf-8")
+    options = ["--artifacts", folder / "artifacts", "--time-budget", time_budget]
+    print("\n## On the data's own lengths\n")
+    print(checked([*FTC, "bench", "--data", test, *options]).stdout)
+    print(f"\n## At {LENGTH} tokens\n")
+    print(checked([*FTC, "bench", "--data", long, *options]).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
@@ -57,16 +71,7 @@ def main() -> None:
             words = [word for word in form if word != "--data"]
             made = checked([*FTC, "quantize", arguments.checkpoint, "--to", name, *words, *data, *artifacts])
             print(made.stdout)
-    root = open_any(arguments.checkpoint)
-    rows = load(str(arguments.test), modality="text", classes=root.manifest.labels)
-    long = folder / "long.tsv"
-    texts = of_length(open_task(root), [text for text in rows.examples if isinstance(text, str)], 64)
-    long.write_text("\n".join(["sentence", *texts]) + "\n", encoding="utf-8")
-    budget = ["--time-budget", arguments.time_budget]
-    print("\n## On the data's own lengths\n")
-    print(checked([*FTC, "bench", "--data", arguments.test, *artifacts, *budget]).stdout)
-    print(f"\n## At {LENGTH} tokens\n")
-    print(checked([*FTC, "bench", "--data", long, *artifacts, *budget]).stdout)
+    both_lengths(arguments.checkpoint, arguments.test, folder, arguments.time_budget)
     shutil.rmtree(folder)
 
 

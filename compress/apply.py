@@ -35,6 +35,9 @@ _RECORDED = (
     "ftc",
     "torch",
     "transformers",
+    "accelerate",
+    "peft",
+    "torch-pruning",
     "onnx",
     "onnxruntime",
     "onnxscript",
@@ -72,7 +75,7 @@ def apply(
     new_id = result_id(step, source, data)
     check_target(target, source, step.name, replace_existing=replace_existing)
     if is_artifact(target) and not replace_existing:
-        return _existing(target, new_id)
+        return existing(target, new_id)
     with draft(target) as directory, quiet_libraries():
         parent = _golden_of(source)
         made = step.run(source, directory, data)
@@ -110,7 +113,7 @@ def apply(
         except InputError:
             if replace_existing or not is_artifact(target):
                 raise
-            return _existing(target, new_id)  # another run of the same command was sooner
+            return existing(target, new_id)  # another run of the same command was sooner
 
 
 def check_target(target: Path, source: Artifact, step: str, *, replace_existing: bool) -> None:
@@ -135,11 +138,15 @@ def _occupied(target: Path) -> InputError:
     )
 
 
-def _existing(target: Path, wanted_id: str) -> Artifact:
-    existing = open_artifact(target)
-    if existing.manifest.id == wanted_id:
+def existing(target: Path, wanted_id: str) -> Artifact:
+    """What stands at a place, if it is just what would be made.
+
+    :raises InputError: if it is something else
+    """
+    there = open_artifact(target)
+    if there.manifest.id == wanted_id:
         say(f"{target} is already there with just this content (id {wanted_id}); taken as it is.")
-        return existing
+        return there
     raise _occupied(target)
 
 

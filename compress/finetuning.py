@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from compress.apply import versions
+from compress.apply import existing, versions
 from compress.training import kept
 from compress.training.defaults import usual_precision, usual_rate
 from compress.training.engine import fit
@@ -16,7 +16,7 @@ from compress.training.objectives import Labels
 from compress.training.parameters import choose
 from compress.training.rows import Rows
 from compress.training.schedule import Schedule
-from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, open_artifact, seal
+from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, seal
 from ftc.checkpoint import open_any
 from ftc.console import caution, say
 from ftc.data.splits import deduplicated, stratified
@@ -104,11 +104,7 @@ def finetune(
     new_id = content_id(base.id, _METHOD, _recorded(options), _fingerprint(parts))
     check_replaceable(output)
     if is_artifact(output) and not force:
-        existing = open_artifact(output)
-        if existing.manifest.id != new_id:
-            raise InputError(f"{output} exists already with other content. Choose another name with -o, or --force.")
-        say(f"{output} is already there with just this content (id {new_id}); taken as it is.")
-        return existing
+        return existing(output, new_id)
     with draft(output) as directory, quiet_libraries():
         model = with_fresh_head(base, data.classes, options.seed)
         _save(model, base_path, directory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,14 +17,28 @@ ABSOLUTE_TOLERANCE = 1e-4
 RELATIVE_TOLERANCE = 1e-3
 
 
-def answers(artifact: Artifact, examples: Sequence[Example], task: Task | None = None) -> np.ndarray:
-    """Answers (N, classes) float32 to each example on its own, with the artifact's own runtime.
+def answers(
+    artifact: Artifact,
+    examples: Sequence[Example],
+    task: Task | None = None,
+    *,
+    batch_size: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Answers (N, classes) float32 to examples, each on its own unless told otherwise, with the artifact's own runtime.
 
     :param task: what encodes the examples; None for the artifact's own task
+    :param advance: is told of every batch how many rows it had
     """
     session, output = open_session(artifact), artifact.manifest.output
     task = task or open_task(artifact)
-    return np.concatenate([session.run(task.encode([example]))[output] for example in examples])
+    found = []
+    for start in range(0, len(examples), batch_size):
+        batch = examples[start : start + batch_size]
+        found.append(session.run(task.encode(batch))[output])
+        if advance is not None:
+            advance(len(batch))
+    return np.concatenate(found)
 
 
 def compare(

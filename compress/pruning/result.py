@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from compress.parity import answers
 from compress.pruning.rows import BATCH
 from compress.step import Made
 from ftc.artifact import Artifact
@@ -16,7 +15,6 @@ from ftc.console import progress
 from ftc.huggingface.files import carry
 from ftc.huggingface.model import WEIGHTS_FILE, shapes_unlike_configured, with_operations_counted
 from ftc.manifest import Cut, PruningRecord, RunInstructions
-from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
@@ -77,11 +75,7 @@ def _scored(record: PruningRecord, source: Artifact, made: Artifact, data: Datas
 
 
 def _score(artifact: Artifact, task: Task, data: Dataset, advance: Callable[[int], None]) -> float:
-    session, output, answers = open_session(artifact), artifact.manifest.output, []
     size = BATCH[artifact.manifest.preprocessing.kind]
-    for start in range(0, len(data), size):
-        examples = data.examples[start : start + size]
-        answers.append(session.run(task.encode(examples))[output])
-        advance(len(examples))
+    found = answers(artifact, data.examples, task, batch_size=size, advance=advance)
     assert data.labels is not None, "asked for where there are labels"
-    return task.score({output: np.concatenate(answers)}, data.labels)[task.main_metric]
+    return task.score({artifact.manifest.output: found}, data.labels)[task.main_metric]

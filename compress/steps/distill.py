@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from compress.convolutional import is_convolutional
+from compress.parity import answers
 from compress.step import Made, result_id
 from compress.training import kept
 from compress.training.defaults import usual_precision, usual_rate
@@ -23,7 +24,6 @@ from ftc.errors import InputError
 from ftc.huggingface.files import carry
 from ftc.huggingface.model import WEIGHTS_FILE, config_of, load_model
 from ftc.manifest import RunInstructions
-from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
@@ -122,13 +122,10 @@ class Distill(Schedule):
         """The labels of rows, or where they have none what the teacher says: (N,) int64."""
         if judged.labels is not None:
             return judged.labels
-        task, session, chosen = open_task(self.teacher), open_session(self.teacher), []
+        output = self.teacher.manifest.output
         with progress("asking the teacher about the rows held out", len(judged)) as advance:
-            for start in range(0, len(judged), self.batch_size):
-                examples = judged.examples[start : start + self.batch_size]
-                chosen.append(task.chosen(session.run(task.encode(examples))))
-                advance(len(examples))
-        return np.concatenate(chosen)
+            found = answers(self.teacher, judged.examples, batch_size=self.batch_size, advance=advance)
+        return open_task(self.teacher).chosen({output: found})
 
     def _check_alike(self, source: Artifact, task: Task, data: Dataset) -> None:
         """:raises InputError: if student and teacher do not read the same, or do not answer with the same labels"""

@@ -127,8 +127,9 @@ def _fit(
         objective.restore(state.path)
         say(f"going on from step {state.step} of a run that was stopped")
     arguments = _arguments(schedule, place)
-    sampler = SimilarLengths(rows.lengths(), schedule.batch_size * schedule.accumulation, schedule.seed)
-    batches = math.ceil(math.ceil(len(rows) / schedule.batch_size) / arguments.world_size)
+    batch_size = arguments.train_batch_size  # of all the graphics processors that this process has
+    sampler = SimilarLengths(rows.lengths(), batch_size * schedule.accumulation, schedule.seed)
+    batches = math.ceil(math.ceil(len(rows) / batch_size) / arguments.world_size)
     pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s)
     pace.tick(0 if state is None else state.step)
     arguments.max_steps = -1 if pace.steps is None else pace.steps

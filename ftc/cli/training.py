@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
 
 from compress.choices import Decay, TrainingPrecision
+from compress.training.schedule import Schedule
 from ftc.cli.options import Duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,27 +63,7 @@ _OPTIONS = (
     click.option("--seed", type=int, help="Of dropout and the order of rows.  [default: 0]"),
 )
 
-NAMES = (
-    "epochs",
-    "time_budget_s",
-    "learning_rate",
-    "batch_size",
-    "accumulation",
-    "warmup",
-    "decay",
-    "weight_decay",
-    "clip",
-    "precision",
-    "gradient_checkpointing",
-    "quantization_aware",
-    "held_out",
-    "evaluations",
-    "patience",
-    "train_layers",
-    "gradual",
-    "layer_decay",
-    "seed",
-)
+NAMES = tuple(field.name for field in fields(Schedule))
 """Names that the options have as arguments of a command."""
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftc.artifact import Artifact, content_id, sha256
+from ftc.artifact import Artifact, content_id
 from ftc.console import caution, progress, say
 from ftc.declared import Declared
 from ftc.errors import InputError, RunError
 from ftc.huggingface import checkpoint
-from ftc.huggingface.files import PREPROCESSING, carry
+from ftc.huggingface.files import carry, digests
 from ftc.huggingface.model import UNREADABLE
 from ftc.huggingface.weights import read_weights
 
@@ -41,10 +41,8 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     settings = _settings(path)
     base = _base(path, settings)
     labels = _labels(path, base, declared.labels)
-    files = [path / _SETTINGS, path / _WEIGHTS, *read_weights(base).files, base / "config.json"]
-    files += [file for name in PREPROCESSING for file in (base / name, path / name) if file.is_file()]
-    digests = {str(number): sha256(file) for number, file in enumerate(files)}
-    identity = content_id("", "merge", {"labels": labels, **digests}, None)
+    theirs, ours = digests(base, read_weights(base).files), digests(path, (path / _SETTINGS, path / _WEIGHTS))
+    identity = content_id("", "merge", {"labels": labels, "base": theirs, "adapter": ours}, None)
     place = _cache() / identity / path.resolve().name
     if not place.is_dir():
         with progress(f"merging the adapter into {base}"):

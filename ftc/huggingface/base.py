@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ftc.artifact import content_id, is_artifact, sha256
+from ftc.artifact import content_id, is_artifact
 from ftc.console import say
 from ftc.errors import InputError
 from ftc.huggingface.checkpoint import read_config
-from ftc.huggingface.files import PREPROCESSING
+from ftc.huggingface.files import PROCESSORS, TOKENIZERS, digests, has_any
 from ftc.huggingface.model import UNREADABLE
 from ftc.huggingface.weights import read_weights
 
@@ -51,8 +51,7 @@ def open_base(path: Path) -> Base:
         raise InputError(f"{path} is made by ftc; a base is a pretrained network as it was published.")
     read_config(path)
     weights = read_weights(path)
-    has_processor = any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json"))
-    has_tokenizer = any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
+    has_processor, has_tokenizer = has_any(path, PROCESSORS), has_any(path, TOKENIZERS)
     if has_processor == has_tokenizer:
         raise InputError(
             f"{path} has {'both' if has_tokenizer else 'neither'} a tokenizer {'and' if has_tokenizer else 'nor'} an "
@@ -62,9 +61,8 @@ def open_base(path: Path) -> Base:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     except UNREADABLE as error:
         raise InputError(f"{path}: transformers cannot read its config.json: {str(error)[:200]}") from error
-    files = [path / "config.json", *weights.files, *(path / name for name in PREPROCESSING)]
-    digests = {file.name: sha256(file) for file in files if file.is_file()}
-    identity = content_id("", "base", {"files": json.dumps(digests, sort_keys=True)}, None)
+    files = json.dumps(digests(path, weights.files), sort_keys=True)
+    identity = content_id("", "base", {"files": files}, None)
     return Base(path, identity, "text" if has_tokenizer else "image", config)
 
 

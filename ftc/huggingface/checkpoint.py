@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ftc.artifact import Artifact, content_id, is_artifact, sha256
+from ftc.artifact import Artifact, content_id, is_artifact
 from ftc.declared import Declared, unambiguous
 from ftc.errors import InputError
-from ftc.huggingface.files import PREPROCESSING
+from ftc.huggingface.files import digests
 from ftc.huggingface.model import MODEL_CLASS, reference_length
 from ftc.huggingface.preprocessing import image_preprocessing, text_preprocessing
 from ftc.huggingface.weights import read_weights
@@ -37,9 +37,8 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     weights = read_weights(path)
     task = declared.task or _task_of(path, config)
     labels = _labels_of(path, config)
-    files = [path / "config.json", *weights.files, *(path / name for name in PREPROCESSING)]
-    digests = {file.name: sha256(file) for file in files if file.is_file()}
-    root_id = content_id("", FORMAT, {"files": json.dumps(digests, sort_keys=True), "task": task}, None)
+    files = json.dumps(digests(path, weights.files), sort_keys=True)
+    root_id = content_id("", FORMAT, {"files": files, "task": task}, None)
     name = path.resolve().name
     preprocessing: Preprocessing
     kind = TASKS.load(task)

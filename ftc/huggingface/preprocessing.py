@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ftc.errors import InputError
+from ftc.huggingface.files import PROCESSORS, TOKENIZERS, has_any
 from ftc.huggingface.tokenizer import load_tokenizer
 from ftc.preprocessing import ImagePreprocessing, Resize, TextPreprocessing
 
@@ -37,7 +38,7 @@ def text_preprocessing(path: Path, config: Mapping[str, Any]) -> TextPreprocessi
     from ftc.tasks.encoding import TextEncoder
     from ftc.tasks.text_classification import TextClassification
 
-    if not any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt")):
+    if not has_any(path, TOKENIZERS):
         raise InputError(
             f"{path} has no tokenizer (looked for tokenizer.json, tokenizer_config.json and vocab.txt). "
             "Save it beside the weights: tokenizer.save_pretrained(...)."
@@ -94,7 +95,7 @@ def image_preprocessing(path: Path) -> ImagePreprocessing:
     from ftc.tasks.encoding import ImageEncoder
     from ftc.tasks.image_classification import ImageClassification
 
-    if not (path / "preprocessor_config.json").is_file() and not (path / "processor_config.json").is_file():
+    if not has_any(path, PROCESSORS):
         raise InputError(
             f"{path} has no image processor (preprocessor_config.json). "
             "Save it beside the weights: processor.save_pretrained(...)."
