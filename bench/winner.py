@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.candidates import roots_declared
-from bench.leaderboard import rank
+from bench.leaderboard import Leaderboard, rank
 from bench.report import to_json
 from bench.results import FILE_NAME
 from ftc.artifact import Artifact, find_artifacts
@@ -49,6 +49,13 @@ def latest_winner(artifacts: Path) -> Artifact:
         f"{winner.name}, the winner of the run of {run.started}, is no longer at {winner.path} "
         f"with the content that was measured (id {winner.id}). {again}"
     )
+
+
+def board_of(artifacts: Path, run: str) -> Leaderboard | None:
+    """The leaderboard of one run among the results that are kept with artifacts; None if it is not there."""
+    path = artifacts / FILE_NAME
+    found = next((one for one in (read_results(path) if path.is_file() else ()) if one.id == run), None)
+    return rank(found) if found is not None else None
 
 
 def measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,9 +123,8 @@ def quantize(
             "Use --mode static with --data DATA: a few hundred training or validation images."
         )
     names = route(source.manifest.format, to, mode)
-    with quiet_libraries():
-        calibrated = STEPS.load(names[-1]).needs_data
-    if not calibrated and data is not None and not any("lengths" in options_of_step(name) for name in names):
+    calibrated, fitted = _looks_at(names)
+    if not (calibrated or fitted) and data is not None:
         raise InputError(f"{mode} quantization takes no calibration data; did you mean --mode static?")
     if calibrated and data is None:
         raise InputError(
@@ -137,6 +137,17 @@ def quantize(
         for _ in data.examples:  # images are decoded when asked for: a broken one is found now, not after the export
             pass
     return apply_all(names, source, artifacts, given or {}, data, output, force)
+
+
+def takes_data(source: Artifact, to: str, mode: Mode) -> bool:
+    """Whether quantizing looks at data: to calibrate on it, or to fit lengths to it."""
+    return any(_looks_at(route(source.manifest.format, to, mode)))
+
+
+def _looks_at(names: Sequence[str]) -> tuple[bool, bool]:
+    """Whether the last of these steps calibrates on data, and whether any of them fits lengths to it."""
+    with quiet_libraries():
+        return STEPS.load(names[-1]).needs_data, any("lengths" in options_of_step(name) for name in names)
 
 
 def prune(

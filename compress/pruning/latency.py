@@ -2,7 +2,7 @@
 
 The idea, and choosing by time in place of parameters, are ZipLM's (Kurtić, Frantar and Alistarh, 2023, section 3.2).
 There a table holds the time of each size of a layer; here whole networks are timed, with what lies around the layers,
-and a line is laid through them: what a head and a neuron cost.
+and a line is laid through them: what a layer, a head and a neuron cost.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.chain import apply_all
+from compress.pruning.depth import keep_layers
 from compress.pruning.encoder import Kept, cut, layers_of
 from compress.pruning.selection import MULTIPLE, Cost
-from compress.route import route
 from ftc.artifact import Artifact
 from ftc.console import hushed
 from ftc.huggingface.files import carry
@@ -29,8 +28,8 @@ from ftc.runtimes.session import open_session
 if TYPE_CHECKING:
     from ftc.runtimes.session import Session, Tensors
 
-FORMATS = {"onnxruntime": "onnx", "litert": "tflite", "openvino": "openvino", "torch": "huggingface"}
-"""What each runtime that can be aimed at opens."""
+Form = Callable[[Artifact, Path], Artifact]
+"""Makes of a checkpoint, in a directory, what a runtime is to run."""
 
 _ROUNDS = 15
 _BLOCK_S = 0.1
@@ -42,12 +41,15 @@ _REST_S = 0.02
 class Line:
     """What a network of a shape takes, as a part of what the whole one takes.
 
-    :param rest: all that is no head and no neuron
+    :param rest: all that is outside of the layers
+    :param layer: what of a layer is no head and no neuron; where all that was tried had as many layers, `rest` and
+        `layer` are right together and not apart
     :param head: one head of any layer
     :param neuron: one neuron of any layer
     """
 
     rest: float
+    layer: float
     head: float
     neuron: float
 
@@ -59,7 +61,7 @@ class Line:
     def of(self, kept: Sequence[Kept]) -> float:
         """The time of a network that keeps these parts."""
         return self.rest + sum(
-            self.head * int(part.heads.sum()) + self.neuron * int(part.neurons.sum()) for part in kept
+            self.layer + self.head * int(part.heads.sum()) + self.neuron * int(part.neurons.sum()) for part in kept
         )
 
 
@@ -67,53 +69,66 @@ class Trials:
     """Networks of other shapes than the source's, timed side by side with it."""
 
     def __init__(
-        self, source: Artifact, runtime: str, inputs: Tensors, place: Path, advance: Callable[[int], None]
+        self, source: Artifact, form: Form, inputs: Tensors, place: Path, advance: Callable[[int], None]
     ) -> None:
-        """:param inputs: of one example, as the task encodes it
+        """:param form: in which the shapes are timed
 
+        :param inputs: of one example, as the task encodes it
         :param place: a directory for what is tried; the caller removes it
         """
         self._source = source
-        self._runtime = runtime
+        self._form = form
         self._inputs = inputs
         self._place = place
         self._advance = advance
         self._tried = 0
         with hushed():
-            self._reference = open_session(self._exported(source, place / "whole"))
+            self._reference = open_session(form(source, place / "whole"))
         model = load_model(source)
         self._shapes = [(layer.heads, layer.neurons) for layer in layers_of(model, source.path)]
 
-    def line(self) -> Line:
-        """The line through the whole network, and through others with fewer heads, fewer neurons, and few of both."""
+    def line(self, depths: Sequence[int] = ()) -> Line:
+        """The line through the whole network, and through others with fewer heads, fewer neurons, and few of both.
+
+        :param depths: numbers of layers of networks that are tried besides
+        """
         parts = [(1.0, 1.0), (0.5, 1.0), (1.0, 0.5), (0.5, 0.5), (0.0, 0.0)]
-        tried = [self._uniform(*part) for part in parts]
+        whole = len(self._shapes)
+        tried = [self.uniform(*part, whole) for part in parts]
+        tried += [self.uniform(*part, depth) for depth in depths for part in (parts[0], parts[-2])]
         times = np.array([1.0, *(1 / self.speed_of(kept) for kept in tried[1:])])
-        counts = [[1, sum(int(k.heads.sum()) for k in kept), sum(int(k.neurons.sum()) for k in kept)] for kept in tried]
-        rest, head, neuron = np.linalg.lstsq(np.array(counts, float), times, rcond=None)[0]
+        counts = [
+            [1, len(kept), sum(int(k.heads.sum()) for k in kept), sum(int(k.neurons.sum()) for k in kept)]
+            for kept in tried
+        ]
+        rest, layer, head, neuron = np.linalg.lstsq(np.array(counts, float), times, rcond=None)[0]
         # noise may make what costs little cost less than nothing; then it is free, and stays
         least = 1e-6 / max(sum(heads + neurons for heads, neurons in self._shapes), 1)
-        return Line(float(rest), max(float(head), least), max(float(neuron), least))
+        return Line(float(rest), float(layer), max(float(head), least), max(float(neuron), least))
 
     def speed_of(self, kept: Sequence[Kept]) -> float:
-        """How many times as fast as the source a network is that keeps only these parts."""
+        """How many times as fast as the source a network is that keeps only these parts of its first layers."""
         self._tried += 1
         place = self._place / str(self._tried)
         with hushed():
-            artifact = self._exported(self._shaped(kept, place), self._place / f"{self._tried}-exported")
+            artifact = self._form(self._shaped(kept, place), self._place / f"{self._tried}-formed")
             ratio = _ratio(self._reference, open_session(artifact), self._inputs)
         self._advance(1)
         return ratio
 
-    def _uniform(self, heads: float, neurons: float) -> tuple[Kept, ...]:
+    def uniform(self, heads: float, neurons: float, layers: int) -> tuple[Kept, ...]:
+        """A shape of so many layers, each with these parts (0-1) of its heads and neurons, at least one of them."""
+
         def some(count: int, share: float, least: int) -> np.ndarray:
             return np.arange(count) < max(least, round(share * count))
 
-        return tuple(Kept(some(h, heads, 1), some(n, neurons, min(MULTIPLE, n))) for h, n in self._shapes)
+        return tuple(Kept(some(h, heads, 1), some(n, neurons, min(MULTIPLE, n))) for h, n in self._shapes[:layers])
 
     def _shaped(self, kept: Sequence[Kept], place: Path) -> Artifact:
         model = load_model(self._source)
-        for layer, part in zip(layers_of(model, self._source.path), kept, strict=True):
+        layers = layers_of(model, self._source.path)
+        keep_layers(model, layers, range(len(kept)))
+        for layer, part in zip(layers, kept, strict=False):
             cut(layer, part)
         model.save_pretrained(place)
         carry(self._source.path, place)
@@ -122,10 +137,6 @@ class Trials:
         manifest = self._source.manifest
         lineage = (replace(manifest.lineage[-1], step=None),)
         return Artifact(place, replace(manifest, lineage=lineage, pruning=record, run=replace(manifest.run, entry=".")))
-
-    def _exported(self, artifact: Artifact, output: Path) -> Artifact:
-        steps = route(artifact.manifest.format, FORMATS[self._runtime])
-        return apply_all(steps, artifact, self._place, {}, None, output, False) if steps else artifact
 
 
 def _ratio(reference: Session, other: Session, inputs: Tensors) -> float:

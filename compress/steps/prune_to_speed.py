@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from compress.chain import apply_all
 from compress.choices import Runtime
 from compress.pruning.encoder import Kept, layers_of
 from compress.pruning.latency import Line, Trials
@@ -17,7 +18,8 @@ from compress.pruning.reconstruction import rebuild
 from compress.pruning.result import made
 from compress.pruning.rows import batches, split
 from compress.pruning.scores import Scores, scores
-from compress.pruning.selection import select
+from compress.pruning.selection import MULTIPLE, select
+from compress.route import route
 from compress.step import Made
 from compress.steps.prune_encoder import cuts
 from ftc.artifact import Artifact
@@ -30,6 +32,14 @@ from ftc.tasks.task import open_task
 if TYPE_CHECKING:
     from ftc.data import Dataset, Example
     from ftc.tasks.task import Task
+
+_FORMATS = {
+    Runtime.ONNXRUNTIME: "onnx",
+    Runtime.LITERT: "tflite",
+    Runtime.OPENVINO: "openvino",
+    Runtime.TORCH: "huggingface",
+}
+"""What each runtime opens."""
 
 _ATTEMPTS = 4
 _NEAR = 0.03
@@ -74,13 +84,18 @@ class PruneToSpeed:
             tempfile.TemporaryDirectory(prefix="ftc-speed-") as place,
             progress(f"timing shapes with {self.runtime}", 4 + _ATTEMPTS) as advance,
         ):
-            trials = Trials(source, self.runtime, task.encode([example]), Path(place), advance)
+            trials = Trials(source, self._exported, task.encode([example]), Path(place), advance)
             kept, speed = self._kept(trials, found, source, length)
         with progress("cutting, and solving for what is left", len(layers)) as advance:
             rebuild(model, layers, kept, rows, advance)
         result = made(model, source, draft, tuple(cuts(layers, before)), checked)
         assert result.pruning is not None, "it tells what was cut"
         return replace(result, pruning=replace(result.pruning, speed=speed))
+
+    def _exported(self, shape: Artifact, place: Path) -> Artifact:
+        steps = route(shape.manifest.format, _FORMATS[self.runtime])
+        on_the_way = place.with_name(f"{place.name}-steps")
+        return apply_all(steps, shape, on_the_way, {}, None, place, False) if steps else shape
 
     def _kept(
         self, trials: Trials, found: Sequence[Scores], source: Artifact, length: int
@@ -93,7 +108,7 @@ class PruneToSpeed:
         best: tuple[float, tuple[Kept, ...], SpeedRecord] | None = None
         for _ in range(_ATTEMPTS):
             try:
-                kept = select(found, [line.cost] * len(found), 1 / aim - line.rest)
+                kept = select(found, [line.cost] * len(found), 1 / aim - line.rest - len(found) * line.layer)
             except ValueError:
                 if best is not None:
                     break
@@ -112,7 +127,7 @@ class PruneToSpeed:
 
 
 def _too_fast(step: PruneToSpeed, line: Line, source: Artifact, found: Sequence[Scores]) -> InputError:
-    least = line.rest + sum(line.head + 8 * line.neuron for _ in found)
+    least = line.rest + sum(line.layer + line.head + MULTIPLE * line.neuron for _ in found)
     return InputError(
         f"{source.path}: --target-speedup {step.target_speedup:g} is more than a head and eight neurons in each layer "
         f"would reach with {step.runtime}, about {1 / max(least, 1e-3):.1f}x. Ask for less, or drop --layers first."

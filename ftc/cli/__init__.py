@@ -18,6 +18,7 @@ from ftc.cli.doctor import doctor
 from ftc.cli.export import export
 from ftc.cli.finetune import finetune
 from ftc.cli.inspect import inspect
+from ftc.cli.optimize import optimize
 from ftc.cli.package import package
 from ftc.cli.prune import prune
 from ftc.cli.quantize import quantize
@@ -76,6 +77,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     """From a fine-tuned checkpoint to the fastest form of it that can be shipped, proven by measurement.
 
     \b
+    ftc optimize ckpt/ --data train.csv           all of it: the fastest form inside an accuracy budget
     ftc inspect  ckpt/                            what a checkpoint or an artifact is
     ftc quantize ckpt/                            INT8, with nothing else needed
     ftc prune    ckpt/ --data train.csv           a smaller network, without training
@@ -98,5 +100,5 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.with_resource(own_temporary_directory())
 
 
-for command in (finetune, inspect, export, prune, distill, quantize, bench, package, serve, demo, doctor):
+for command in (optimize, finetune, inspect, export, prune, distill, quantize, bench, package, serve, demo, doctor):
     main.add_command(command)

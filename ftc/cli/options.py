@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from compress.choices import Graph, Hint, Precision
+from ftc.durations import seconds
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -19,8 +20,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DIRECTORY = click.Path(path_type=Path)
 
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
 
 class Duration(click.ParamType[float]):
     """A time such as 90s, 15m or 2h; seconds without a unit."""
@@ -30,14 +29,10 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS_S else (value, "s")
         try:
-            seconds = float(number) * _UNITS_S[unit]
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
-            self.fail(f"{value!r} is no time; write 90s, 15m or 2h.", param, ctx)
-        return seconds
+            return seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 source_argument = click.argument("source", type=DIRECTORY, metavar="CHECKPOINT")

@@ -1,0 +1,204 @@
+"""`ftc optimize`"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftc.cli import options
+from ftc.search.request import DEFAULT_BUDGETS_S, Effort, Objective, Request, Target
+
+if TYPE_CHECKING:
+    from ftc.search.optimize import Planned
+    from ftc.search.result import Result
+
+
+@click.command()
+@options.source_argument
+@click.option("--data", metavar="DATA", required=True, help="Labelled rows to tune on; a part of them judges.")
+@click.option("--eval", "final", metavar="DATA", help="Labelled rows for the final score, used for nothing else.")
+@click.option(
+    "--max-drop",
+    type=float,
+    default=0.01,
+    show_default=True,
+    metavar="PART",
+    help="What the metric may lose against the checkpoint: 0.01 is one point.",
+)
+@click.option("--min-score", type=float, metavar="PART", help="What the metric must reach, instead of --max-drop.")
+@click.option("--strict", is_flag=True, help="The whole 95 % interval of the drop must lie inside the budget.")
+@click.option(
+    "--objective",
+    type=click.Choice(Objective, case_sensitive=False),
+    default=Objective.LATENCY,
+    show_default=True,
+    help="What is made as good as it can be.",
+)
+@click.option("--max-size", type=float, metavar="MB", help="Largest model file.")
+@click.option("--max-memory", type=float, metavar="MB", help="Largest memory of a process that runs it.")
+@click.option("--max-latency", type=float, metavar="MS", help="Longest median call, one row.")
+@click.option(
+    "--target",
+    type=click.Choice(Target, case_sensitive=False),
+    default=Target.CPU,
+    show_default=True,
+    help="Where it will run; edge: TFLite only.",
+)
+@click.option(
+    "--preset",
+    "effort",
+    type=click.Choice(Effort, case_sensitive=False),
+    default=Effort.BALANCED,
+    show_default=True,
+    help="quick: no training (4m); balanced: prunes and trains one (20m); thorough: more shapes (2h).",
+)
+@click.option(
+    "--time-budget", type=options.Duration(), metavar="TIME", help="All of it: 4m, 20m.  [default: by preset]"
+)
+@click.option("--recipe", type=options.DIRECTORY, metavar="FILE", help="Build just the candidates of this TOML file.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of one model call.  [default: all cores]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every sample.")
+@options.column_options
+@options.declared_options
+@options.artifacts_option
+@click.option("--force", is_flag=True, help="Search anew what was searched before.")
+@options.json_option
+def optimize(
+    source: Path,
+    data: str,
+    final: str | None,
+    max_size: float | None,
+    max_memory: float | None,
+    max_latency: float | None,
+    time_budget: float | None,
+    recipe: Path | None,
+    dry_run: bool,
+    task: str | None,
+    labels: Path | None,
+    processor: str | None,
+    tokenizer: Path | None,
+    text_column: str | None,
+    text_pair_column: str | None,
+    label_column: str | None,
+    image_column: str | None,
+    split: str | None,
+    artifacts: Path,
+    force: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Find the fastest form of a checkpoint inside an accuracy budget.
+
+    Quantizes it for every runtime that is installed, and measures; then prunes it, so far as the fastest form's
+    latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
+    and judge; those of --eval give the final score and nothing else. If nothing qualifies, the baseline wins.
+
+    The same command goes on after a crash. Ctrl-C ends the search with the best so far.
+
+    \b
+    ftc optimize ckpt/ --data train.csv --eval test.csv                      20 minutes, one point
+    ftc optimize ckpt/ --data train.csv --preset quick                       4 minutes, no training
+    ftc optimize ckpt/ --data train.csv --max-drop 0.005 --time-budget 1h    half a point, an hour
+    ftc optimize ckpt/ --data train.csv --objective size --max-latency 5     the smallest under 5 ms
+    ftc optimize ckpt/ --data train.csv --dry-run                            what would be tried
+    """
+    from ftc.data import Columns
+    from ftc.search import recipe as recipes
+    from ftc.search.optimize import optimize as run
+    from ftc.search.optimize import prepare
+
+    request = Request(
+        max_size_bytes=round(1e6 * max_size) if max_size is not None else None,
+        max_memory_bytes=round(1e6 * max_memory) if max_memory is not None else None,
+        max_latency_ns=round(1e6 * max_latency) if max_latency is not None else None,
+        time_budget_s=time_budget,
+        **asked,
+    )
+    arguments: dict[str, Any] = {
+        "final": final,
+        "request": request,
+        "artifacts": artifacts,
+        "recipe": recipes.read(recipe) if recipe is not None else (),
+        "columns": Columns(text_column, text_pair_column, label_column, image_column),
+        "split": split,
+        "declared": options.declared(task, labels, processor, tokenizer),
+    }
+    if dry_run:
+        for line in _plan(prepare(source, data, **arguments), is_fixed=recipe is not None):
+            click.echo(line)
+        return
+
+    def announce(planned: Planned) -> None:
+        for line in _plan(planned, is_fixed=recipe is not None):
+            click.echo(line, err=True)
+
+    result = run(source, data, **arguments, force=force, announce=announce)
+    if as_json:
+        _print_json(result)
+    else:
+        _show(result, artifacts)
+
+
+def _plan(planned: Planned, *, is_fixed: bool) -> list[str]:
+    """What would be tried, in words."""
+    from ftc.search import plan
+    from ftc.search.links import key
+
+    request = planned.request
+    budget = DEFAULT_BUDGETS_S[request.effort] if request.time_budget_s is None else request.time_budget_s
+    limit = f"--max-drop {request.max_drop:g}" if request.min_score is None else f"--min-score {request.min_score:g}"
+    lines = [
+        f"plan for {planned.root.path}: {request.objective}, {limit}, {budget / 60:g} minutes",
+        f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "
+        "final score",
+        f"1. {'as the recipe says' if is_fixed else 'without training'}, each judged and timed:",
+        *(f"     {key(chain)}" for chain in planned.chains),
+        *(f"     not {one.what}: {one.why}" for one in planned.skipped),
+    ]
+    if is_fixed or request.objective is Objective.SIZE or not plan.can_prune(planned.root):
+        lines.append("last: the best few on the rows of the final score")
+        return lines
+    tiers = ", ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
+    lines.append(f"2. in the fastest of these forms: smaller networks, predicted to be {tiers} as fast again")
+    if request.effort is not Effort.QUICK:
+        lines.append("3. the fastest that training may bring into the budget is taught by the checkpoint meanwhile")
+    lines.append("last: the best few on the rows of the final score")
+    return lines
+
+
+def _show(result: Result, artifacts: Path) -> None:
+    from bench.report import show
+
+    show(result.board, artifacts)
+    click.echo("\nall that was tried (speeds are ratios to the float ONNX export):")
+    for row in result.rows:
+        predicted = f"{row.predicted:.1f}x predicted, " if row.predicted is not None else ""
+        measured = f"{row.measured:.2f}x" if row.measured is not None else "not timed"
+        drop = f", {row.drop_points:+.2f} points lost" if row.drop_points is not None else ""
+        click.echo(f"  {row.key}\n      {predicted}{measured}{drop}: {row.fate}")
+    verdict = "winner" if result.is_better else "the baseline wins"
+    click.echo(f"\n{verdict}: {result.winner}\n  {result.reason}")
+    click.echo(f"  decisions: {result.journal}")
+    if result.is_better:
+        click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
+
+
+def _print_json(result: Result) -> None:
+    import json
+
+    from bench.report import to_json
+
+    told = {
+        "winner": str(result.winner),
+        "is_better": result.is_better,
+        "reason": result.reason,
+        "seconds": result.seconds,
+        "journal": str(result.journal),
+        "rows": [{**asdict(row), "path": str(row.path) if row.path is not None else None} for row in result.rows],
+        "board": json.loads(to_json(result.board)),
+    }
+    click.echo(json.dumps(told, indent=2))

@@ -1,0 +1,189 @@
+"""One piece of a search's work, in a process of its own: `python -m ftc.search.job` reads an order and answers it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftc.checkpoint import open_any
+from ftc.declared import Declared
+from ftc.errors import FtcError
+from ftc.quiet import quiet_libraries
+from ftc.search.links import Link
+from ftc.search.parts import Source
+from ftc.temporary import own_temporary_directory
+
+if TYPE_CHECKING:
+    from ftc.artifact import Artifact
+    from ftc.data import Dataset
+
+
+def order(
+    name: str, root: Artifact, declared: Declared, source: Artifact, link: Link, data: Source, place: Path
+) -> dict[str, Any]:
+    """What a process needs to make one link.
+
+    :param name: of the log
+    :param place: where the result goes
+    """
+    asked: dict[str, Any] = {"do": "link", "link": [link.verb, list(link.options)], "place": str(place)}
+    return {**asked, **_common(name, root, declared, source, data)}
+
+
+def table(
+    name: str,
+    root: Artifact,
+    declared: Declared,
+    to: str,
+    mode: str,
+    length: int,
+    depths: tuple[int, ...],
+    data: Source,
+) -> dict[str, Any]:
+    """What a process needs to time other shapes of a transformer in one form.
+
+    :param length: tokens of the example that is timed
+    """
+    asked: dict[str, Any] = {"do": "table", "to": to, "mode": mode, "length": length, "depths": list(depths)}
+    return {**asked, **_common(name, root, declared, root, data)}
+
+
+def _common(name: str, root: Artifact, declared: Declared, source: Artifact, data: Source) -> dict[str, Any]:
+    return {
+        "name": name,
+        "root": str(root.path),
+        "source": str(source.path),
+        "declared": {
+            "task": declared.task,
+            "labels": declared.labels,
+            "processor": declared.processor,
+            "tokenizer": str(declared.tokenizer) if declared.tokenizer is not None else None,
+        },
+        "data": data.told(),
+    }
+
+
+def main() -> None:
+    """Answer one order on stdout; whatever else prints goes to stderr, which is the log."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        with own_temporary_directory(), quiet_libraries():
+            told = {"made": _table(request) if request["do"] == "table" else _linked(request)}
+    except FtcError as error:
+        told = {"failed": str(error)}
+    print(json.dumps(told), file=answers, flush=True)
+
+
+def _end_with_parent() -> None:
+    """The pipe closes when the search dies, however it does; nobody waits for the result then."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _opened(request: dict[str, Any]) -> tuple[Artifact, Artifact, Dataset]:
+    told = request["declared"]
+    declared = Declared(
+        told["task"],
+        tuple(told["labels"]) if told["labels"] is not None else None,
+        told["processor"],
+        Path(told["tokenizer"]) if told["tokenizer"] is not None else None,
+    )
+    root = open_any(Path(request["root"]), declared)
+    source = root if request["source"] == request["root"] else open_any(Path(request["source"]))
+    return root, source, Source.of(request["data"]).parts(root).tuning
+
+
+def _linked(request: dict[str, Any]) -> dict[str, Any]:
+    _, source, data = _opened(request)
+    verb, options = request["link"]
+    place = Path(request["place"])
+    made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
+    return {"path": str(made.path), "id": made.manifest.id}
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _export(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+    from compress.verbs import export
+
+    to = options.pop("to")
+    return export(source, _beside(place), to=to, given=options, data=data, output=place)
+
+
+def _quantize(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+    from compress.verbs import quantize, takes_data
+
+    to, mode = options.pop("to"), options.pop("mode")
+    rows = options.pop("rows", 256)
+    given = data if takes_data(source, to, mode) else None
+    return quantize(source, _beside(place), to=to, mode=mode, data=given, rows=rows, given=options, output=place)
+
+
+def _prune(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+    from compress.verbs import prune
+
+    rows = options.pop("rows", None)
+    vocabulary = options.pop("vocabulary", False)
+    return prune(source, _beside(place), data=data, rows=rows, vocabulary=vocabulary, given=options, output=place)
+
+
+def _distill(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+    from compress.verbs import distill
+
+    return distill(source, _beside(place), data=data, given=options, output=place)
+
+
+_VERBS = {"export": _export, "quantize": _quantize, "prune": _prune, "distill": _distill}
+
+
+def _beside(place: Path) -> Path:
+    """For the stages on the way, which have names of their own there."""
+    return place.with_name(f"{place.name}-steps")
+
+
+def _table(request: dict[str, Any]) -> dict[str, Any]:
+    """The line through the times of other shapes, and the shape of the whole; see `compress.pruning.latency`."""
+    from compress.chain import apply_all
+    from compress.pruning.encoder import layers_of
+    from compress.pruning.latency import Trials
+    from compress.route import route
+    from compress.verbs import takes_data
+    from ftc.huggingface.model import load_model
+    from ftc.tasks.task import open_task
+
+    root, _, data = _opened(request)
+    to, mode = request["to"], request["mode"]
+    task = open_task(root)
+    example = min(data.head(2000).examples, key=lambda one: abs(task.length(one) - request["length"]))
+    rows = data.sample(32, 0) if takes_data(root, to, mode) else None
+
+    def form(shape: Artifact, place: Path) -> Artifact:
+        steps = route(shape.manifest.format, to, mode)
+        given = {"lengths": (request["length"],)} if to == "tflite" and task.modality == "text" else {}
+        return apply_all(steps, shape, place.with_name(f"{place.name}-steps"), given, rows, place, False)
+
+    layers = layers_of(load_model(root), root.path)
+    with tempfile.TemporaryDirectory() as place:
+        trials = Trials(root, form, task.encode([example]), Path(place), lambda _by: None)
+        line = trials.line(tuple(request["depths"]))
+    return {
+        "rest": line.rest,
+        "layer": line.layer,
+        "head": line.head,
+        "neuron": line.neuron,
+        "shapes": [[layer.heads, layer.neurons] for layer in layers],
+    }
+
+
+if __name__ == "__main__":
+    main()

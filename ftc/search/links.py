@@ -1,0 +1,64 @@
+"""How a candidate is made: links, each a verb of the command line with its options, one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Value = str | int | float | bool | tuple[int, ...]
+"""What an option can be."""
+
+VERBS = ("export", "prune", "distill", "quantize")
+
+OPTIONS: Mapping[str, frozenset[str]] = {
+    "export": frozenset({"to", "graph", "precision", "lengths"}),
+    "prune": frozenset({"keep", "layers", "target_speedup", "runtime", "importance", "rows", "vocabulary"}),
+    "distill": frozenset({"time_budget_s", "epochs", "alpha", "temperature", "hidden_weight", "learning_rate", "seed"}),
+    "quantize": frozenset({"to", "mode", "rows", "graph", "precision", "lengths"}),
+}
+"""What each verb can be told in a chain; its own step says what of it fits the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One verb with those of its options that are not left to it.
+
+    :param options: by name, sorted
+    """
+
+    verb: str
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.verb]
+        for name, value in self.options:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if _is(value) else value
+            if name == "time_budget_s":
+                name, shown = "time_budget", f"{value:g}s"
+            words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(shown)]
+        return " ".join(words)
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+Chain = tuple[Link, ...]
+"""What is done to a checkpoint to get a candidate; empty for the checkpoint itself."""
+
+
+def link(verb: str, **options: Value) -> Link:
+    """A link with its options in order."""
+    return Link(verb, tuple(sorted(options.items())))
+
+
+def key(chain: Chain) -> str:
+    """A chain as one line: the commands that would make the candidate by hand."""
+    return " | ".join(map(str, chain))
+
+
+def digest(text: str) -> str:
+    """Six letters that tell this text from others."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]

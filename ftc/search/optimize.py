@@ -1,0 +1,275 @@
+"""From a checkpoint to its fastest form inside an accuracy budget, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftc.artifact import Artifact
+from ftc.checkpoint import open_any
+from ftc.console import caution, say
+from ftc.data import Columns
+from ftc.declared import Declared
+from ftc.errors import InputError
+from ftc.foreign.files import refuse
+from ftc.search import plan
+from ftc.search.journal import Begun, Ended, Journal
+from ftc.search.links import Chain, digest, key
+from ftc.search.parts import Parts, Source
+from ftc.search.request import Request
+from ftc.search.result import Result, Row, choose
+from ftc.search.store import Store
+
+if TYPE_CHECKING:
+    from bench.leaderboard import Leaderboard
+    from bench.standing import Standing
+    from ftc.data import Dataset
+    from ftc.search.workshop import Workshop
+
+PLACE = "search"
+"""Below the directory of the artifacts, where searches keep what they build."""
+
+FINAL_SHARE = 0.1
+"""Of the rows, for the final score, where no other rows are given for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A search before it begins.
+
+    :param chains: what is tried first, or all that is tried where a recipe was given
+    :param final: the rows of the final score
+    :param journal: where its state is
+    """
+
+    root: Artifact
+    declared: Declared
+    request: Request
+    source: Source
+    parts: Parts
+    final: Dataset
+    chains: tuple[Chain, ...]
+    skipped: tuple[plan.Skipped, ...]
+    place: Path
+    journal: Path
+    search: str
+
+    def begun(self) -> Begun:
+        """The first line of its journal."""
+        told = {name: value if value is None or isinstance(value, (bool, int, float)) else str(value)
+                for name, value in asdict(self.request).items()}  # fmt: skip
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        return Begun(self.search, started, self.root.manifest.id, told, tuple(map(key, self.chains)))
+
+
+def optimize(
+    checkpoint: str | Path,
+    data: str | Path,
+    *,
+    final: str | Path | None = None,
+    request: Request | None = None,
+    artifacts: Path = Path("artifacts"),
+    recipe: Sequence[Chain] = (),
+    columns: Columns | None = None,
+    split: str | None = None,
+    declared: Declared | None = None,
+    force: bool = False,
+    workshop: Workshop | None = None,
+    announce: Callable[[Planned], None] | None = None,
+) -> Result:
+    """Search for the fastest form of a checkpoint inside an accuracy budget.
+
+    A search that was killed goes on where it was when it is called again with the same arguments.
+
+    :param data: labelled rows to tune on; a part of them judges
+    :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
+    :param recipe: the candidates, where they are not to be found by the search
+    :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it
+    :param force: search anew what was searched before
+    :param workshop: where the work is done; None for processes of this machine
+    :param announce: is told the plan before anything is built
+    :raises InputError: if the request, the rows or the checkpoint are refused
+    :raises RunError: if not even the baseline could be measured
+    """
+    from bench.winner import board_of
+    from ftc.search.search import Search
+    from ftc.search.workshop import Processes
+
+    planned = prepare(
+        checkpoint,
+        data,
+        final=final,
+        request=request,
+        artifacts=artifacts,
+        recipe=recipe,
+        columns=columns,
+        split=split,
+        declared=declared,
+    )
+    if announce is not None:
+        announce(planned)
+    if force:
+        planned.journal.unlink(missing_ok=True)
+    store = Store(Journal(planned.journal))
+    ended = store.ended()
+    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
+        say("searched already with just this request and these rows; --force searches anew")
+        return _result(planned, store, board)
+    if store.begun() is None:
+        store.add(lambda _at: planned.begun())
+    else:
+        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
+    search = Search(
+        root=planned.root,
+        given=planned.declared,
+        request=planned.request,
+        source=planned.source,
+        parts=planned.parts,
+        place=planned.place,
+        store=store,
+        workshop=workshop or Processes(planned.place / "logs"),
+        first=planned.chains,
+        fixed=bool(recipe),
+    )
+    finalists = search.run()
+    board = _measured(planned, store, finalists, artifacts)
+    best, _, reason = choose(board, planned.request)
+    store.add(lambda at: Ended(board.run, best.candidate.id, reason, at))
+    return _result(planned, store, board)
+
+
+def prepare(
+    checkpoint: str | Path,
+    data: str | Path,
+    *,
+    final: str | Path | None = None,
+    request: Request | None = None,
+    artifacts: Path = Path("artifacts"),
+    recipe: Sequence[Chain] = (),
+    columns: Columns | None = None,
+    split: str | None = None,
+    declared: Declared | None = None,
+) -> Planned:
+    """Open everything, divide the rows, and say what would be tried; see `optimize`.
+
+    :raises InputError: if the request, the rows or the checkpoint are refused
+    """
+    request, declared, path = request or Request(), declared or Declared(), Path(checkpoint)
+    refuse(path, "searched for a faster form of")
+    root = open_any(path, declared)
+    if not root.manifest.is_root:
+        raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
+    source = Source(
+        str(data), columns or Columns(), split, final=FINAL_SHARE if final is None else 0.0, seed=request.seed
+    )
+    parts = source.parts(root)
+    if final is None:
+        scored = parts.final
+        caution(
+            f"no rows for the final score alone: a tenth of {data} was set apart. If the checkpoint was trained on "
+            "these rows, drops look larger than they are; --eval takes rows that it has never seen."
+        )
+    else:
+        scored = Source(str(final), source.columns, split).load(root)
+        _check_apart(parts, scored, data, final)
+    assert scored is not None, "rows are set apart where none are given"
+    chains, skipped = (tuple(recipe), ()) if recipe else plan.post_training(root, request)
+    if recipe and plan.REFERENCE not in chains:
+        chains = (plan.REFERENCE, *chains)
+    search = digest(
+        "\n".join((root.manifest.id, parts.tuning.fingerprint, scored.fingerprint, repr(request), *map(key, chains)))
+    )
+    place = artifacts / PLACE
+    journal = place / f"{root.manifest.name}-{search}.jsonl"
+    return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
+
+
+def _check_apart(parts: Parts, final: Dataset, data: str | Path, given: str | Path) -> None:
+    """:raises InputError: if the rows that tune and those of the final score are the same"""
+    if Path(data).resolve() == Path(given).resolve():
+        raise InputError(f"--data and --eval are both {data}: the final score must come from rows that tuned nothing.")
+    if not any(isinstance(example, str) for example in final.examples[:1]):
+        return
+    known = {str(example).strip().casefold() for example in parts.tuning.examples}
+    shared = sum(str(example).strip().casefold() in known for example in final.examples)
+    if shared:
+        caution(f"{shared} of the {len(final)} rows of {given} are in {data} too: they say less than the others.")
+
+
+def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifacts: Path) -> Leaderboard:
+    """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
+    from bench.options import Options
+    from bench.results import FILE_NAME
+    from bench.run import bench
+    from ftc.search.request import Objective
+
+    chosen = [store.artifact(plan.REFERENCE), *map(store.artifact, finalists)]
+    candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
+    request = planned.request
+    options = Options(
+        threads=request.threads,
+        time_budget_s=min(30.0, max(10.0, 0.03 * request.budget_s)),
+        max_drop_points=request.max_drop_points,
+        seed=request.seed,
+        scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
+    )
+    say(f"the final measurement: {len(candidates)} candidates on {len(planned.final)} rows that tuned nothing")
+    return bench(candidates, data=planned.final, options=options, results_path=artifacts / FILE_NAME)
+
+
+def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
+    best, is_better, reason = choose(board, planned.request)
+    return Result(
+        winner=Path(best.candidate.path),
+        is_better=is_better,
+        reason=reason,
+        board=board,
+        rows=_rows(planned, store, board, best, reason),
+        journal=planned.journal,
+        seconds=store.elapsed_s if store.ended() is None else store.journal.elapsed_s,
+    )
+
+
+def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
+    from ftc.search.journal import Built, Failed
+    from ftc.search.result import refusal
+
+    standings = {standing.candidate.id: standing for standing in board.standings}
+    finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]
+    rows = []
+    for name in dict.fromkeys(finished):
+        found, failure = store.of(name), store.failed(name)
+        judged, timed, predicted = store.judged(name), store.timed(name), store.predicted(name)
+        standing = standings.get(found.manifest.id) if found is not None else None
+        measured = timed.ratio if timed is not None else None
+        drop = judged.points if judged is not None else None
+        if standing is best:
+            fate = f"won: {reason}"
+        elif standing is not None:
+            fate = refusal(standing, board, planned.request) or "not the best"
+        elif failure is not None:
+            fate = f"failed: {failure}"
+        elif judged is not None and judged.verdict == "hopeless":
+            fate = f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
+        elif timed is not None:
+            fate = "slower than those that were measured to the end"
+        else:
+            fate = "a stage on the way to others"
+        if standing is not None:
+            ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+            measured, drop = ratio.value if ratio is not None else None, standing.drop_points
+        rows.append(
+            Row(
+                name,
+                found.manifest.name if found is not None else name,
+                found.path if found is not None else None,
+                predicted.ratio if predicted is not None else None,
+                measured,
+                drop,
+                fate,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (not row.fate.startswith("won"), -(row.measured or 0.0))))

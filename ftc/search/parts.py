@@ -1,0 +1,89 @@
+"""Which rows a search tunes on, which it judges with, and which give the final score and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ftc.artifact import Artifact
+from ftc.data import Columns, Dataset, load
+from ftc.errors import InputError
+from ftc.tasks import TASKS
+
+MOST_JUDGING = 2000
+"""Rows that tell apart what is half a point apart; more would take time from building."""
+
+LEAST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where rows come from, as the user says it; a process of its own can load them again.
+
+    :param held_out: part (0-1) of the rows that judges, at most 2,000 of them
+    :param final: part (0-1) that gives the final score, if no other rows do
+    """
+
+    path: str
+    columns: Columns
+    split: str | None = None
+    held_out: float = 0.1
+    final: float = 0.0
+    seed: int = 0
+
+    def load(self, root: Artifact) -> Dataset:
+        """All rows, with labels that match the checkpoint's.
+
+        :raises InputError: if they cannot be read or have no labels
+        """
+        return load(
+            self.path,
+            modality=TASKS.load(root.manifest.task).modality,
+            classes=root.manifest.labels,
+            columns=self.columns,
+            need_labels=True,
+            split=self.split,
+        )
+
+    def parts(self, root: Artifact) -> Parts:
+        """The rows, divided.
+
+        :raises InputError: if they cannot be read, have no labels, or are too few
+        """
+        data = self.load(root)
+        if len(data) < LEAST_ROWS:
+            raise InputError(
+                f"{self.path} has {len(data)} rows; a search tunes on some and judges with others, and needs at least "
+                f"{LEAST_ROWS}."
+            )
+        final = None
+        if self.final:
+            final, rest = data.split(max(1, min(MOST_JUDGING, round(self.final * len(data)))), self.seed + 1)
+            assert rest is not None, "a part of the rows is not all of them"
+            data = rest
+        judging, tuning = data.split(max(1, min(MOST_JUDGING, round(self.held_out * len(data)))), self.seed)
+        assert tuning is not None, "a part of the rows is not all of them"
+        return Parts(tuning, judging, final)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON can carry it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Source:
+        """What `told` said."""
+        return cls(**{**told, "columns": Columns(**told["columns"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Rows without one in common.
+
+    :param tuning: to prune, distil and calibrate with
+    :param judging: to choose with
+    :param final: for the final score; None where other data gives it
+    """
+
+    tuning: Dataset
+    judging: Dataset
+    final: Dataset | None

@@ -1,0 +1,158 @@
+"""What is tried: the post-training candidates of every installed runtime, and the shapes that pruning may aim at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ftc.errors import InputError, MissingExtra
+from ftc.search.links import Chain, Link, link
+from ftc.search.request import Effort, Objective, Target
+
+if TYPE_CHECKING:
+    from compress.steps import Mode
+    from ftc.artifact import Artifact
+    from ftc.search.request import Request
+
+REFERENCE: Chain = (link("export", to="onnx"),)
+"""What all speeds are ratios to: the float ONNX export with ONNX Runtime."""
+
+TIERS: Mapping[Effort, tuple[float, ...]] = {
+    Effort.QUICK: (1.4,),
+    Effort.BALANCED: (1.5, 2.0),
+    Effort.THOROUGH: (1.4, 1.8, 2.3, 3.0),
+}
+"""How many times as fast as the best unpruned candidate the shapes shall be that pruning aims at."""
+
+DEPTHS: Mapping[Effort, tuple[float, ...]] = {
+    Effort.QUICK: (1.0,),
+    Effort.BALANCED: (1.0, 2 / 3),
+    Effort.THOROUGH: (1.0, 2 / 3, 1 / 2),
+}
+"""Parts of the layers that such shapes keep; the rest of the speed comes from narrower layers."""
+
+LEAST_KEEP = 0.12
+"""Of the layers' parameters: what is left of less has answered at random in all that was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What is not tried, and why."""
+
+    what: str
+    why: str
+
+
+def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
+    """The candidates that need no training and no pruning, the reference first."""
+    from compress.convolutional import is_convolutional
+    from compress.route import modes
+
+    chains: list[Chain] = []
+    skipped: list[Skipped] = []
+    convolutional = is_convolutional(root)
+    if (missing := _missing(root, "onnx", None)) is None:
+        chains.append(REFERENCE)
+    else:
+        skipped.append(Skipped("the float ONNX export, which speeds are compared with", missing))
+    for to, mode in modes(root.manifest.format):
+        if request.target is Target.EDGE and to != "tflite":
+            continue
+        if mode not in ("dynamic", "static") and request.objective is not Objective.SIZE:
+            continue  # weights of 16 bits are computed with in 32: smaller, and no faster
+        name = f"{to}, {mode} INT8"
+        if mode == "dynamic" and convolutional:
+            skipped.append(Skipped(name, "convolutions run slower in dynamic INT8 than in float"))
+        elif (missing := _missing(root, to, mode)) is not None:
+            skipped.append(Skipped(name, missing))
+        else:
+            chains.append((link("quantize", to=to, mode=mode),))
+    if not any(chain != REFERENCE for chain in chains):
+        raise InputError(
+            f"nothing that is installed quantizes {root.path} for --target {request.target}: "
+            + "; ".join(f"{one.what}: {one.why}" for one in skipped)
+        )
+    return tuple(chains), tuple(skipped)
+
+
+def _missing(root: Artifact, to: str, mode: Mode | None) -> str | None:
+    """What is not installed of what a form needs; None if nothing is."""
+    from compress.chain import options_of_step
+    from compress.route import route
+
+    try:
+        for name in route(root.manifest.format, to, mode):
+            options_of_step(name)
+    except MissingExtra as error:
+        return str(error)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def can_prune(root: Artifact) -> bool:
+    """Whether there is anything to prune: Hugging Face checkpoints alone are pruned."""
+    return root.manifest.format == "huggingface"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a network's layers and their parts take in one form, as parts of the whole; see `compress.pruning.latency`.
+
+    :param shapes: heads and neurons of each layer
+    """
+
+    rest: float
+    layer: float
+    head: float
+    neuron: float
+    shapes: tuple[tuple[int, int], ...]
+
+    def speedup(self, layers: int, keep: float) -> float:
+        """How many times as fast as the whole a network is with so many layers, and this part (0-1) of each."""
+        heads, neurons = self._each()
+        return 1 / max(1e-3, self.rest + layers * (self.layer + keep * (heads * self.head + neurons * self.neuron)))
+
+    def keep(self, layers: int, speedup: float) -> float:
+        """What part of each of so many layers may stay for a network to be so fast; below 0 where even none may."""
+        heads, neurons = self._each()
+        free = 1 / speedup - self.rest - layers * self.layer
+        return free / (layers * (heads * self.head + neurons * self.neuron))
+
+    def _each(self) -> tuple[float, float]:
+        heads, neurons = zip(*self.shapes, strict=True)
+        return sum(heads) / len(heads), sum(neurons) / len(neurons)
+
+
+def depths(table_of: int, effort: Effort) -> tuple[int, ...]:
+    """Numbers of layers that are tried of a network that has `table_of`."""
+    return tuple(dict.fromkeys(max(1, round(part * table_of)) for part in DEPTHS[effort]))
+
+
+def shapes(table: Table, effort: Effort) -> tuple[tuple[Chain, float], ...]:
+    """Prunings of a transformer that reach each tier, narrower and shallower, with the speed that they should reach."""
+    whole = len(table.shapes)
+    found: dict[Chain, float] = {}
+    for tier in TIERS[effort]:
+        for layers in depths(whole, effort):
+            keep = round(min(1.0, table.keep(layers, tier)), 2)
+            if keep < LEAST_KEEP or (keep == 1.0 and layers == whole):
+                continue
+            cuts: list[Link] = []
+            if layers < whole:
+                cuts.append(link("prune", layers=layers))
+            if keep < 1.0:
+                cuts.append(link("prune", keep=keep))
+            found[tuple(cuts)] = table.speedup(layers, keep)
+    return tuple(found.items())
+
+
+def channels(effort: Effort) -> tuple[tuple[Chain, float], ...]:
+    """Prunings of a convolutional network, with the speed that they would reach if operations alone took time."""
+    return tuple(((link("prune", keep=round(1 / tier, 2)),), tier) for tier in TIERS[effort])
+
+
+def fastest_first(ratios: Mapping[Chain, float]) -> Sequence[Chain]:
+    """Chains by their speed."""
+    return sorted(ratios, key=lambda chain: -ratios[chain])

@@ -1,0 +1,75 @@
+"""A recipe: the candidates that a search builds, in a TOML file, instead of those that it would think of."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ftc.errors import InputError
+from ftc.search.links import OPTIONS, VERBS, Chain, Link
+
+_EXAMPLE = """[[candidate]]
+prune = {keep = 0.5}
+quantize = {to = "tflite", mode = "dynamic"}"""
+
+_NEEDED = {"export": ("to",), "quantize": ("to", "mode")}
+
+
+def read(path: Path) -> tuple[Chain, ...]:
+    """The chains of a recipe, in its order.
+
+    :raises InputError: if the file cannot be read or says anything that is not known
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}.") from error
+    candidates = told.get("candidate")
+    if set(told) != {"candidate"} or not isinstance(candidates, list) or not candidates:
+        raise InputError(f"{path}: a recipe is a list of candidates, such as\n{_EXAMPLE}")
+    return tuple(_chain(candidate, f"{path}, candidate {number}") for number, candidate in enumerate(candidates, 1))
+
+
+def _chain(candidate: dict[str, Any], where: str) -> Chain:
+    if not candidate:
+        raise InputError(f"{where} is empty; give at least one of {', '.join(VERBS)}.")
+    links = []
+    for verb, options in candidate.items():
+        if verb not in VERBS:
+            raise InputError(f"{where}: {verb!r} is none of {', '.join(VERBS)}.")
+        for one in options if isinstance(options, list) else [options]:
+            links.append(_link(verb, one, where))
+    if links[-1].verb not in ("export", "quantize"):
+        raise InputError(f"{where} ends with {links[-1].verb}; it must end with export or quantize, to be run.")
+    return tuple(links)
+
+
+def _link(verb: str, options: Any, where: str) -> Link:
+    if not isinstance(options, dict):
+        raise InputError(f"{where}: {verb} takes a table of options, such as {verb} = {{to = 'onnx'}}.")
+    told: dict[str, Any] = {}
+    for name, value in options.items():
+        field = "time_budget_s" if name == "time_budget" else name
+        if field not in OPTIONS[verb]:
+            raise InputError(f"{where}: {verb} has no option {name!r}; it has {', '.join(sorted(OPTIONS[verb]))}.")
+        if isinstance(value, list) and all(isinstance(part, int) for part in value):
+            value = tuple(value)
+        if not isinstance(value, (str, int, float, bool, tuple)):
+            raise InputError(f"{where}: {verb} {name} = {value!r} is no text, number or list of numbers.")
+        told[field] = _seconds(value, where) if field == "time_budget_s" else value
+    for needed in _NEEDED.get(verb, ()):
+        if needed not in told:
+            raise InputError(f"{where}: {verb} needs {needed}.")
+    return Link(verb, tuple(sorted(told.items())))
+
+
+def _seconds(value: Any, where: str) -> float:
+    from ftc.durations import seconds
+
+    try:
+        return seconds(str(value))
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -1,0 +1,106 @@
+"""What a search is asked for, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ftc.errors import InputError
+
+
+class Objective(StrEnum):
+    """What is made as good as it can be."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+    SIZE = "size"
+
+
+class Target(StrEnum):
+    """Where the winner is to run; EDGE takes TFLite alone."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    EDGE = "edge"
+
+
+class Effort(StrEnum):
+    """How far a search goes, from post-training candidates alone to several trainings."""
+
+    QUICK = "quick"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+
+DEFAULT_BUDGETS_S = {Effort.QUICK: 240.0, Effort.BALANCED: 1200.0, Effort.THOROUGH: 7200.0}
+"""What a search of each effort may take if nothing else is said."""
+
+LEAST_BUDGET_S = 30.0
+
+_MOST_DROP = 0.5
+"""Larger drops are points that were meant as fractions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is looked for, inside which limits, and for how long.
+
+    :param max_drop: what the task's main metric (0-1) may lose against the checkpoint: 0.01 is one point
+    :param min_score: what it must reach instead (0-1)
+    :param strict: whether the whole interval of the drop must lie inside the budget, not the drop alone
+    :param max_size_bytes: of the model file
+    :param max_memory_bytes: peak resident memory of a process that runs it
+    :param max_latency_ns: median of a call, one row
+    :param time_budget_s: what the search may take, the final measurement included; None for the effort's own
+    :param threads: of one model call; None for every core
+    :param seed: of every sample
+    """
+
+    objective: Objective = Objective.LATENCY
+    max_drop: float = 0.01
+    min_score: float | None = None
+    strict: bool = False
+    max_size_bytes: int | None = None
+    max_memory_bytes: int | None = None
+    max_latency_ns: int | None = None
+    target: Target = Target.CPU
+    effort: Effort = Effort.BALANCED
+    time_budget_s: float | None = None
+    threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop <= _MOST_DROP:
+            points = f"; one point is {self.max_drop / 100:g}" if self.max_drop >= 1 else ""
+            raise InputError(
+                f"--max-drop {self.max_drop:g}: give what the metric may lose as a fraction, 0 to 0.5: 0.01 is one "
+                f"point{points}."
+            )
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise InputError(f"--min-score {self.min_score:g}: give the metric as a fraction, 0 to 1.")
+        for name in ("max_size_bytes", "max_memory_bytes", "max_latency_ns", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                option = name.removesuffix("_bytes").removesuffix("_ns").replace("_", "-")
+                raise InputError(f"--{option} must be above 0.")
+        if not LEAST_BUDGET_S <= self.budget_s < math.inf:
+            raise InputError(
+                f"--time-budget {self.budget_s:g}s: a search needs at least {LEAST_BUDGET_S:g} s; to measure what is "
+                "there already: ftc bench."
+            )
+        if self.target is Target.CUDA:
+            raise InputError(
+                "--target cuda is not searched for yet: compress with the other commands, and measure with "
+                "ftc bench --device cuda."
+            )
+
+    @property
+    def budget_s(self) -> float:
+        """What the search may take."""
+        return DEFAULT_BUDGETS_S[self.effort] if self.time_budget_s is None else self.time_budget_s
+
+    @property
+    def max_drop_points(self) -> float:
+        """The budget in hundredths of the metric."""
+        return 100 * self.max_drop

@@ -1,0 +1,142 @@
+"""What a search ends with: the winner, why it won, and every candidate with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftc.search.request import Objective
+
+if TYPE_CHECKING:
+    from bench.leaderboard import Leaderboard
+    from bench.standing import Standing
+    from ftc.search.request import Request
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A candidate that was tried.
+
+    :param key: the commands that make it from the checkpoint
+    :param predicted: speed against the float ONNX export that was expected before it was built
+    :param measured: the same, as the last measurement had it
+    :param drop_points: on the final rows if it came so far, else on those that judge
+    :param fate: why it won, or why not
+    """
+
+    key: str
+    name: str
+    path: Path | None
+    predicted: float | None
+    measured: float | None
+    drop_points: float | None
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """:param winner: the directory of the artifact that won; of the baseline if nothing may be shipped in its place
+
+    :param is_better: whether that is another than the checkpoint or its float export
+    :param board: the final measurement
+    :param rows: all that was tried, the winner first
+    :param journal: what was decided, and by which numbers
+    """
+
+    winner: Path
+    is_better: bool
+    reason: str
+    board: Leaderboard
+    rows: tuple[Row, ...]
+    journal: Path
+    seconds: float
+
+
+def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
+    """The best candidate of the final measurement inside all limits; the baseline if there is none.
+
+    :return: its standing, whether it is better than the baseline, and why it was chosen
+    """
+    baseline = _baseline(board)
+    refusals = {id(standing): refusal(standing, board, request) for standing in board.standings}
+    fit = [s for s in board.standings if refusals[id(s)] is None and s is not baseline and not s.candidate.is_root]
+    if not fit:
+        reasons = {why for s in board.standings if (why := refusals[id(s)]) is not None and s is not baseline}
+        return baseline, False, "nothing qualifies: " + ("; ".join(sorted(reasons)) or "nothing was built")
+    best = min(fit, key=_order(request.objective))
+    return best, True, _reason(best, request)
+
+
+def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | None:
+    """Why a candidate may not win, however good it is; None if it may."""
+    name = standing.candidate.name
+    if standing.verdict in ("failed", "self-check", "over the bound"):
+        return f"{name}: {standing.reason}"
+    score = standing.metrics.get(board.main_metric)
+    if request.min_score is not None:
+        if score is None or score < request.min_score - _ROUNDING:
+            return f"{name} reaches {0.0 if score is None else score:.4f}, below --min-score {request.min_score:g}"
+    elif not standing.candidate.is_root:
+        lost = standing.drop_points
+        if request.strict and standing.drop is not None:
+            lost = standing.drop.high_points
+        if lost is None:
+            return f"{name}: its accuracy is not known"
+        if lost > request.max_drop_points + _ROUNDING:
+            up_to = "may lose" if request.strict else "loses"
+            return f"{name} {up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
+    if request.max_size_bytes is not None and standing.candidate.size_bytes > request.max_size_bytes:
+        return f"{name} has {standing.candidate.size_bytes / 1e6:.1f} MB, more than --max-size"
+    memory = standing.peak_rss_bytes
+    if request.max_memory_bytes is not None and memory is not None and memory > request.max_memory_bytes:
+        return f"{name} takes {memory / 1e6:.0f} MB of memory, more than --max-memory"
+    latency = standing.p50_ns
+    if request.max_latency_ns is not None and latency is not None and latency > request.max_latency_ns:
+        return f"{name} takes {latency / 1e6:.2f} ms, more than --max-latency"
+    if request.objective is not Objective.SIZE:
+        ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+        if ratio is None:
+            return f"{name} was not compared"
+        if not standing.candidate.is_float_onnx and not ratio.is_faster:
+            return f"{name} was not shown to be faster ({ratio})"
+    return None
+
+
+def _baseline(board: Leaderboard) -> Standing:
+    """The float ONNX export, or else the checkpoint, or else what is there."""
+    places: Sequence[Callable[[Standing], bool]] = (
+        lambda standing: standing.candidate.is_float_onnx and standing.verdict != "failed",
+        lambda standing: standing.candidate.is_root,
+        lambda standing: True,
+    )
+    return next(standing for fits in places for standing in board.standings if fits(standing))
+
+
+def _order(objective: Objective) -> Callable[[Standing], float]:
+    def size(standing: Standing) -> float:
+        return standing.candidate.size_bytes
+
+    def slowness(standing: Standing) -> float:
+        ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+        return -ratio.value if ratio is not None else 0.0
+
+    return size if objective is Objective.SIZE else slowness
+
+
+def _reason(best: Standing, request: Request) -> str:
+    against, ratio = "float ONNX", best.ratio_to_float_onnx
+    if ratio is None:
+        against, ratio = "the checkpoint", best.ratio_to_root
+    size = f"{best.candidate.size_bytes / 1e6:.1f} MB"
+    lost = "accuracy not measured"
+    if best.drop_points is not None:
+        lost = f"drop {best.drop_points:.2f} points"
+        if best.drop is not None:
+            lost += f" (95 % interval {best.drop.low_points:.2f} to {best.drop.high_points:.2f})"
+    speed = f"{ratio} as fast as {against}" if ratio is not None else "not timed"
+    parts = (size, speed, lost) if request.objective is Objective.SIZE else (speed, lost, size)
+    return ", ".join(parts)

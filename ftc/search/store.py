@@ -1,0 +1,108 @@
+"""What has become of each chain, in memory and in the journal; nothing is done twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ftc.artifact import Artifact, is_artifact, open_artifact
+from ftc.search.journal import Begun, Built, Decided, Ended, Entry, Failed, Journal, Judged, Predicted, Timed
+from ftc.search.links import Chain, key
+
+E = TypeVar("E", Built, Failed, Judged, Timed, Predicted)
+
+
+@dataclass(slots=True)
+class Store:
+    """The state of a search: what its journal says, and its clock.
+
+    :param began_s: on the monotonic clock, less what runs before this one had taken
+    """
+
+    journal: Journal
+    began_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began_s = time.monotonic() - self.journal.elapsed_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """What the search has taken, all its runs together."""
+        return time.monotonic() - self.began_s
+
+    def add(self, make: Callable[[float], Entry]) -> None:
+        """Write an entry down, with the time."""
+        self.journal.add(make(self.elapsed_s))
+
+    def begun(self) -> Begun | None:
+        """The first line, if there is one."""
+        return next((entry for entry in self.journal.entries if isinstance(entry, Begun)), None)
+
+    def ended(self) -> Ended | None:
+        """The last line, if the search is over."""
+        return next((entry for entry in self.journal.entries if isinstance(entry, Ended)), None)
+
+    def artifact(self, chain: Chain) -> Artifact | None:
+        """What a chain has made, if it still stands where it was put."""
+        return self.of(key(chain))
+
+    def of(self, name: str) -> Artifact | None:
+        """The same, by the chain's key."""
+        for entry in reversed(self.journal.entries):
+            if isinstance(entry, Built) and entry.key == name and is_artifact(Path(entry.path)):
+                found = open_artifact(Path(entry.path))
+                if found.manifest.id == entry.id:
+                    return found
+        return None
+
+    def failure(self, chain: Chain) -> str | None:
+        """Why a chain, or the beginning of it, came to nothing."""
+        begun = (self.failed(key(chain[:count])) for count in range(1, len(chain) + 1))
+        return next((reason for reason in begun if reason is not None), None)
+
+    def failed(self, name: str) -> str | None:
+        """Why just this came to nothing."""
+        found = self._last(Failed, name)
+        return None if found is None else found.reason
+
+    def judged(self, name: str) -> Judged | None:
+        """How accurate it is on the rows that judge."""
+        return self._last(Judged, name)
+
+    def timed(self, name: str) -> Timed | None:
+        """How fast it is."""
+        return self._last(Timed, name)
+
+    def predicted(self, name: str) -> Predicted | None:
+        """How fast it was expected to be."""
+        return self._last(Predicted, name)
+
+    def decided(self, stage: str) -> Decided | None:
+        """What was chosen at a stage."""
+        return next((e for e in self.journal.entries if isinstance(e, Decided) and e.stage == stage), None)
+
+    def choose(
+        self,
+        stage: str,
+        make: Callable[[], tuple[Sequence[str], str, Mapping[str, float]]],
+    ) -> Decided:
+        """What was chosen at a stage, or else what `make` chooses now: the choice, why, and by which numbers."""
+        known = self.decided(stage)
+        if known is None:
+            choice, why, numbers = make()
+            self.add(lambda at: Decided(stage, tuple(choice), why, at, numbers))
+            known = self.decided(stage)
+            assert known is not None, "it was written just now"
+        return known
+
+    def built_in(self, chains: Iterable[Chain]) -> float:
+        """What building these took."""
+        wanted = {key(chain) for chain in chains}
+        return sum(e.seconds for e in self.journal.entries if isinstance(e, Built) and e.key in wanted)
+
+    def _last(self, kind: type[E], name: str) -> E | None:
+        found = (e for e in reversed(self.journal.entries) if isinstance(e, kind) and e.key == name)
+        return next(found, None)

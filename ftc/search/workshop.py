@@ -1,0 +1,191 @@
+"""Where work is handed out: an interface, and the processes of this machine that implement it.
+
+Each piece of work has a process of its own, with a time limit and a memory limit, so that one that crashes, hangs or
+wants more memory than there is ends alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+_PACKAGES = str(Path(__file__).resolve().parents[2])
+
+_LOOK_S = 0.25
+"""How often a process's memory is looked at."""
+
+_MEMORY_SHARE = 0.9
+"""Of what is free when the work begins; the rest keeps the machine alive."""
+
+_CORES_EACH = 2
+"""Converters use little more than one core, and a training all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A piece of work.
+
+    :param key: what it is for, in words
+    :param request: what `ftc.search.job` takes
+    :param limit_s: what it may take
+    """
+
+    key: str
+    request: dict[str, Any]
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a piece of work went.
+
+    :param result: what the job answered; None if it failed
+    :param failure: why it did
+    """
+
+    order: Order
+    result: dict[str, Any] | None
+    failure: str | None
+    seconds: float
+
+
+class Workshop(Protocol):
+    """Takes orders, and gives each back when it is done."""
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
+        """Work on all of them, side by side where there is room; each comes as soon as it is done."""
+        ...
+
+
+class Processes:
+    """This machine.
+
+    :param log: a directory for what the work prints
+    :param at_once: pieces of work side by side; None for as many as cores and memory allow
+    """
+
+    def __init__(self, log: Path, at_once: int | None = None) -> None:
+        self._log = log
+        self._at_once = at_once or max(1, len(os.sched_getaffinity(0)) // _CORES_EACH)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_closed = False
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
+        """See `Workshop.do`; a caller that stops asking ends what is running."""
+        memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self._at_once, max(1, len(orders))))
+        pool = ThreadPoolExecutor(self._at_once)
+        self._is_closed = False
+        pending: set[Future[Done]] = {pool.submit(self._one, order, memory) for order in orders}
+        try:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            self._is_closed = True
+            for future in pending:
+                future.cancel()
+            for process in tuple(self._running):
+                _end(process)
+            pool.shutdown()
+
+    def _one(self, order: Order, memory_bytes: int) -> Done:
+        began = time.monotonic()
+        if self._is_closed:
+            return Done(order, None, "stopped", 0.0)
+        self._log.mkdir(parents=True, exist_ok=True)
+        with (self._log / f"{order.request['name']}.log").open("ab") as words:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ftc.search.job"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    "TQDM_DISABLE": "1",
+                    "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
+                },
+            )
+            self._running.add(process)
+            try:
+                answer, failure = _watched(process, order, memory_bytes)
+            finally:
+                _end(process)
+                self._running.discard(process)
+        seconds = time.monotonic() - began
+        if failure is not None:
+            return Done(order, None, failure, seconds)
+        if answer is None:
+            return Done(
+                order, None, f"its process {_how(process.returncode)}; its last words: {_tail(words.name)}", seconds
+            )
+        return Done(order, answer.get("made"), answer.get("failed"), seconds)
+
+
+def _watched(
+    process: subprocess.Popen[bytes], order: Order, memory_bytes: int
+) -> tuple[dict[str, Any] | None, str | None]:
+    """What the process answers, or why it was ended; neither where it ended by itself."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    reader = threading.Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]
+    reader.start()
+    with suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(order.request).encode() + b"\n")
+        process.stdin.flush()
+    until = time.monotonic() + order.limit_s
+    while reader.is_alive():
+        reader.join(_LOOK_S)
+        if time.monotonic() > until:
+            return None, f"took longer than {order.limit_s:.0f} s"
+        used = _memory_of(process.pid)
+        if used > memory_bytes:
+            return None, f"wanted more than the {memory_bytes / 1e9:.1f} GB of memory that it could have"
+    return (json.loads(lines[0]), None) if lines and lines[0] else (None, None)
+
+
+def _memory_of(pid: int) -> int:
+    """Resident bytes of a process and of those that it started."""
+    used = 0
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                used += one.memory_info().rss
+    return used
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            stream.close()  # type: ignore[union-attr]
+
+
+def _how(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed (the system does this when memory runs out)"
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+def _tail(path: str) -> str:
+    lines = Path(path).read_text(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "none"
