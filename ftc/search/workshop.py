@@ -65,6 +65,11 @@ class Done:
 class Workshop(Protocol):
     """Takes orders, and gives each back when it is done."""
 
+    @property
+    def slots(self) -> int:
+        """How many it works on side by side."""
+        ...
+
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
         """Work on all of them, side by side where there is room; each comes as soon as it is done."""
         ...
@@ -79,14 +84,14 @@ class Processes:
 
     def __init__(self, log: Path, at_once: int | None = None) -> None:
         self._log = log
-        self._at_once = at_once or max(1, len(os.sched_getaffinity(0)) // _CORES_EACH)
+        self.slots = at_once or max(1, len(os.sched_getaffinity(0)) // _CORES_EACH)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
 
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
         """See `Workshop.do`; a caller that stops asking ends what is running."""
-        memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self._at_once, max(1, len(orders))))
-        pool = ThreadPoolExecutor(self._at_once)
+        memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self.slots, max(1, len(orders))))
+        pool = ThreadPoolExecutor(self.slots)
         self._is_closed = False
         pending: set[Future[Done]] = {pool.submit(self._one, order, memory) for order in orders}
         try:
