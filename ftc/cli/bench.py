@@ -40,14 +40,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("paths", nargs=-1, type=options.DIRECTORY)
 @click.option("--data", metavar="DATA", help="Labelled test rows: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")
 @click.option("--limit", type=click.IntRange(1), metavar="ROWS", help="Rows answered for accuracy.  [default: all]")
-@click.option(
-    "--max-drop",
-    type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    metavar="POINTS",
-    help="Accuracy budget: points (hundredths) that may be lost against the checkpoint.",
-)
+@options.max_drop_option
 @click.option("--root", type=options.DIRECTORY, help="Where the checkpoint is now, if it has moved.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of one model call.  [default: all cores]")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Rows, for throughput.")
@@ -138,7 +131,7 @@ def bench(
 
     \b
     ftc bench --data test.tsv                               everything in ./artifacts
-    ftc bench --data test.tsv --max-drop 0.5 --threads 1    a tighter budget, one thread
+    ftc bench --data test.tsv --max-drop 0.005 --threads 1  half a point, one thread
     ftc bench artifacts/ckpt-onnx ckpt/ --data test.tsv     only these
     ftc bench other.tflite ckpt/ --data test.tsv            a model file made elsewhere as well
     ftc bench --data test.tsv --batch-sizes 1,8 --lengths 32,128
@@ -161,7 +154,7 @@ def bench(
         batch_size=batch_size,
         time_budget_s=time_budget,
         limit=limit,
-        max_drop_points=max_drop,
+        max_drop_points=100 * max_drop,
         device=device,
         seed=seed,
         precision=precision,

@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 @options.source_argument
 @click.option("--data", metavar="DATA", required=True, help="Labelled rows to tune on; a part of them judges.")
 @click.option("--eval", "final", metavar="DATA", help="Labelled rows for the final score, used for nothing else.")
-@click.option(
-    "--max-drop",
-    type=float,
-    default=0.01,
-    show_default=True,
-    metavar="PART",
-    help="What the metric may lose against the checkpoint: 0.01 is one point.",
-)
+@options.max_drop_option
 @click.option("--min-score", type=float, metavar="PART", help="What the metric must reach, instead of --max-drop.")
 @click.option("--strict", is_flag=True, help="The whole 95 % interval of the drop must lie inside the budget.")
 @click.option(

@@ -35,6 +35,28 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+_MOST_DROP = 0.2
+"""What is more was meant in points."""
+
+
+def _drop(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= _MOST_DROP:
+        raise click.BadParameter(
+            f"{value:g} is no part of the metric from 0 to {_MOST_DROP:g}: 0.01 is one point, {value / 100:g} would be "
+            f"{value:g} points."
+        )
+    return value
+
+
+max_drop_option = click.option(
+    "--max-drop",
+    type=float,
+    callback=_drop,
+    default=0.01,
+    show_default=True,
+    metavar="PART",
+    help="Accuracy budget: what the metric may lose against the checkpoint; 0.01 is one point.",
+)
 source_argument = click.argument("source", type=DIRECTORY, metavar="CHECKPOINT")
 artifacts_option = click.option(
     "--artifacts", type=DIRECTORY, default=Path("artifacts"), show_default=True, help="Where artifacts live."

@@ -236,11 +236,12 @@ def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
 def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
     from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
+    from ftc.search.search import TABLE
 
     standings = {standing.candidate.id: standing for standing in board.standings}
     finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]
     rows = []
-    for name in dict.fromkeys(finished):
+    for name in dict.fromkeys(name for name in finished if name != TABLE):
         found, failure = store.of(name), store.failed(name)
         judged, timed, predicted = store.judged(name), store.timed(name), store.predicted(name)
         standing = standings.get(found.manifest.id) if found is not None else None
@@ -249,7 +250,8 @@ def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, re
         if standing is best:
             fate = f"won: {reason}"
         elif standing is not None:
-            fate = refusal(standing, board, planned.request) or "not the best"
+            behind = best.candidate.name
+            fate = refusal(standing, board, planned.request) or f"behind {behind}: see the leaderboard"
         elif failure is not None:
             fate = f"failed: {failure}"
         elif judged is not None and judged.verdict == "hopeless":

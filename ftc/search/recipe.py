@@ -34,14 +34,14 @@ def read(path: Path) -> tuple[Chain, ...]:
 
 
 def _chain(candidate: dict[str, Any], where: str) -> Chain:
-    if not candidate:
-        raise InputError(f"{where} is empty; give at least one of {', '.join(VERBS)}.")
     links = []
     for verb, options in candidate.items():
         if verb not in VERBS:
             raise InputError(f"{where}: {verb!r} is none of {', '.join(VERBS)}.")
         for one in options if isinstance(options, list) else [options]:
             links.append(_link(verb, one, where))
+    if not links:
+        raise InputError(f"{where} is empty; give at least one of {', '.join(VERBS)}.")
     if links[-1].verb not in ("export", "quantize"):
         raise InputError(f"{where} ends with {links[-1].verb}; it must end with export or quantize, to be run.")
     return tuple(links)

@@ -38,8 +38,8 @@ DEFAULT_BUDGETS_S = {Effort.QUICK: 240.0, Effort.BALANCED: 1200.0, Effort.THOROU
 
 LEAST_BUDGET_S = 30.0
 
-_MOST_DROP = 0.5
-"""Larger drops are points that were meant as fractions."""
+_MOST_DROP = 0.2
+"""What is more was meant in points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +72,9 @@ class Request:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= _MOST_DROP:
-            points = f"; one point is {self.max_drop / 100:g}" if self.max_drop >= 1 else ""
             raise InputError(
-                f"--max-drop {self.max_drop:g}: give what the metric may lose as a fraction, 0 to 0.5: 0.01 is one "
-                f"point{points}."
+                f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {_MOST_DROP:g}: 0.01 "
+                "is one point."
             )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InputError(f"--min-score {self.min_score:g}: give the metric as a fraction, 0 to 1.")

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from ftc.search.store import Store
     from ftc.search.workshop import Workshop
 
+TABLE = "latency table"
+"""What the journal calls it."""
+
 _FINAL_SHARE = 0.12
 """Of the budget, for the final measurement; and at least `_LEAST_FINAL_S`."""
 
@@ -299,7 +302,7 @@ class Search:
 
     def _table(self, form: Chain) -> plan.Table | None:
         """What layers and their parts take in this form, on this machine."""
-        known = self.store.decided("table")
+        known = self.store.decided(TABLE)
         if known is None:
             options = dict(form[-1].options)
             task = open_task(self.root)
@@ -316,18 +319,18 @@ class Search:
                 tuple(depth for depth in depths if depth < layers),
                 self.source,
             )
-            (done,) = self.workshop.do([Order("table", request, max(60.0, self.left_s()))])
+            (done,) = self.workshop.do([Order(TABLE, request, max(60.0, self.left_s()))])
             if done.result is None:
                 reason = done.failure or "failed without a word"
-                self.store.add(lambda at: Failed("table", reason, done.seconds, at))
+                self.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
                 self._tell(f"no latency table: {reason.splitlines()[0]}")
                 return None
             told = done.result
             numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}
             shapes = tuple(f"{heads} {neurons}" for heads, neurons in told["shapes"])
             self._tell(f"latency table of {key(form)} ({done.seconds:.0f} s)")
-            self.store.add(lambda at: Decided("table", shapes, key(form), at, {**numbers, "seconds": done.seconds}))
-            known = self.store.decided("table")
+            self.store.add(lambda at: Decided(TABLE, shapes, key(form), at, {**numbers, "seconds": done.seconds}))
+            known = self.store.decided(TABLE)
             assert known is not None, "it was written just now"
         heads_and_neurons = [shape.split() for shape in known.choice]
         return plan.Table(
@@ -435,7 +438,7 @@ class Search:
         chains: dict[Chain, None] = dict.fromkeys(self.first)
         form = self.store.decided("form")
         forms = [chain for chain in self.first if form is not None and key(chain) in form.choice]
-        table, time_of = self.store.decided("table"), self.store.decided("training time")
+        table, time_of = self.store.decided(TABLE), self.store.decided("training time")
         shapes: Sequence[tuple[Chain, float]] = ()
         if forms and not has_attention(self.root):
             shapes = plan.channels(self.request.effort)

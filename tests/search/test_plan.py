@@ -1,0 +1,66 @@
+"""Plans: what is tried of a checkpoint, and the shapes that a latency table promises a speed for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftc.artifact import Artifact
+from ftc.search import plan
+from ftc.search.links import key
+from ftc.search.plan import REFERENCE, Table
+from ftc.search.request import Effort, Objective, Request, Target
+
+
+def tried(root: Artifact, **asked: object) -> list[str]:
+    return [key(chain) for chain in plan.post_training(root, Request(**asked))[0]]
+
+
+def test_of_a_text_model_every_runtime_is_tried_the_quickly_built_first(text_root: Artifact) -> None:
+    names = tried(text_root)
+    assert names[0] == key(REFERENCE)
+    assert names[1] == "quantize --mode dynamic --to onnx"
+    assert "quantize --mode static --to onnx" in names
+    assert not any("float16" in name for name in names), "smaller, but no faster"
+
+
+def test_for_size_smaller_weights_are_tried_as_well(text_root: Artifact) -> None:
+    assert any("float16" in name for name in tried(text_root, objective=Objective.SIZE))
+
+
+def test_a_convolutional_model_is_not_quantized_dynamically(image_root: Artifact) -> None:
+    chains, skipped = plan.post_training(image_root, Request())
+    assert not any("dynamic" in key(chain) for chain in chains)
+    assert any("dynamic" in one.what and "slower" in one.why for one in skipped)
+
+
+def test_an_edge_device_runs_tflite_alone(text_root: Artifact) -> None:
+    pytest.importorskip("litert_torch", reason="TFLite exports need pip install -c constraints.txt -e '.[tflite]'")
+    assert {name.rpartition(" ")[2] for name in tried(text_root, target=Target.EDGE)[1:]} == {"tflite"}
+
+
+@given(
+    rest=st.floats(0.0, 0.3),
+    overhead=st.floats(0.0, 0.05),
+    layers=st.integers(2, 24),
+    heads=st.integers(1, 16),
+    neurons=st.integers(8, 4096),
+    effort=st.sampled_from(list(Effort)),
+)
+def test_shapes_reach_their_tier_and_no_shape_is_the_whole(
+    rest: float, overhead: float, layers: int, heads: int, neurons: int, effort: Effort
+) -> None:
+    left = 1 - rest - layers * overhead
+    if left <= 0.1:
+        return
+    head, neuron = left / 2 / (layers * heads), left / 2 / (layers * neurons)
+    table = Table(rest, overhead, head, neuron, ((heads, neurons),) * layers)
+    assert table.speedup(layers, 1.0) == pytest.approx(1.0)
+    for chain, predicted in plan.shapes(table, effort):
+        told = {name: value for link in chain for name, value in link.options}
+        kept = float(told.get("keep", 1.0))
+        assert chain
+        assert plan.LEAST_KEEP <= kept <= 1
+        assert predicted == pytest.approx(table.speedup(int(told.get("layers", layers)), kept))
+        assert any(predicted >= 0.93 * tier for tier in plan.TIERS[effort])

@@ -1,0 +1,66 @@
+"""Recipes: what a TOML file says is what is built, and what it says wrongly is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftc.errors import InputError
+from ftc.search import recipe
+from ftc.search.links import key
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_candidates_are_chains_of_commands(tmp_path: Path) -> None:
+    chains = recipe.read(
+        written(
+            tmp_path / "recipe.toml",
+            """
+            [[candidate]]
+            quantize = {to = "onnx", mode = "dynamic"}
+
+            [[candidate]]
+            prune = [{layers = 4}, {keep = 0.5}]
+            distill = {time_budget = "10m", alpha = 0.5}
+            quantize = {to = "tflite", mode = "dynamic", lengths = [16, 32]}
+            """,
+        )
+    )
+    assert [key(chain) for chain in chains] == [
+        "quantize --mode dynamic --to onnx",
+        "prune --layers 4 | prune --keep 0.5 | distill --alpha 0.5 --time-budget 600s"
+        " | quantize --lengths 16,32 --mode dynamic --to tflite",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a recipe is a list of candidates"),
+        ("candidate = 3", "a recipe is a list of candidates"),
+        ("[[candidate]]\n[other]\nx = 1", "a recipe is a list of candidates"),
+        ("[[candidate]]", "candidate 1 is empty"),
+        ("[[candidate]]\nshrink = {keep = 0.5}", "'shrink' is none of export, prune, distill, quantize"),
+        ("[[candidate]]\nprune = {keep = 0.5}", "ends with prune"),
+        ("[[candidate]]\nquantize = {to = 'onnx'}", "quantize needs mode"),
+        ("[[candidate]]\nexport = {to = 'onnx', keep = 1}", "export has no option 'keep'"),
+        ("[[candidate]]\nexport = 'onnx'", "export takes a table of options"),
+        ("[[candidate]]\nexport = {to = {a = 1}}", "is no text, number or list of numbers"),
+        ("[[candidate]]\ndistill = {time_budget = 'soon'}\nexport = {to = 'onnx'}", "'soon' is no time"),
+        ("[[candidate", "is no TOML"),
+        ("[[candidate]]\nexport = []", "candidate 1 is empty"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said.replace("[", r"\[")):
+        recipe.read(written(tmp_path / "recipe.toml", text))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        recipe.read(tmp_path / "none.toml")

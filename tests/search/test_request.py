@@ -1,0 +1,35 @@
+"""Requests: what makes no sense is refused before anything starts, in words that say what would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ftc.errors import InputError
+from ftc.search.request import Effort, Request, Target
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"max_drop": 1.0}, "0.01 is one point"),
+        ({"max_drop": -0.1}, "--max-drop -0.1"),
+        ({"max_drop": float("nan")}, "--max-drop nan"),
+        ({"min_score": 90.0}, "--min-score 90"),
+        ({"max_size_bytes": 0}, "--max-size must be above 0"),
+        ({"max_latency_ns": -1}, "--max-latency must be above 0"),
+        ({"time_budget_s": 5.0}, "at least 30 s"),
+        ({"time_budget_s": float("inf")}, "--time-budget infs"),
+        ({"target": Target.CUDA}, "--target cuda is not searched for yet"),
+    ],
+)
+def test_nonsense_is_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Request(**asked)
+
+
+def test_a_preset_has_a_budget_of_its_own() -> None:
+    assert Request(effort=Effort.QUICK).budget_s == 240
+    assert Request(effort=Effort.QUICK, time_budget_s=60).budget_s == 60
+    assert Request(max_drop=0.005).max_drop_points == pytest.approx(0.5)
