@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -12,3 +14,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # OpenVINO and NNCF report their import and every conversion through this package, without asking, unless it cannot be
 # imported: then they go on without it
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+_OFFERED = {"optimize": "ftc.search.optimize", "Request": "ftc.search.request", "load": "ftc.checkpoint"}
+"""What code of users' own calls, and where it is; imported when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OFFERED:
+        return getattr(import_module(_OFFERED[name]), name)
+    raise AttributeError(f"module 'ftc' has no attribute {name!r}")

@@ -15,7 +15,7 @@ from compress.training import kept
 from compress.training.defaults import usual_precision, usual_rate
 from compress.training.engine import fit
 from compress.training.objectives import Distance, Distillation
-from compress.training.parameters import choose
+from compress.training.parameters import choose, drop_nothing
 from compress.training.rows import Rows, held_out
 from compress.training.schedule import Schedule
 from ftc.artifact import Artifact
@@ -45,6 +45,9 @@ class Distill(Schedule):
         pruned networks away from what their teacher knows of sentences: 0.8716 with half of each, 0.8876 without
     :param hidden_weight: weight of the states between the layers; these must be equally wide in both
     :param relation_weight: weight of the relations among queries, keys and values of the last layer
+    :param dropout: leave the student its dropout; without, it sees just what its teacher sees (Beyer et al., "Knowledge
+        distillation: A good teacher is patient and consistent", 2022, section 3): three layers of MiniLM lost a
+        quarter less of their teacher's answers in as many steps, and those were faster
     """
 
     teacher: Artifact
@@ -52,11 +55,12 @@ class Distill(Schedule):
     alpha: float = 1.0
     hidden_weight: float = 0.0
     relation_weight: float = 0.0
+    dropout: bool = False
 
     name: ClassVar[str] = "distill"
     needs_data: ClassVar[bool] = True
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
@@ -93,6 +97,8 @@ class Distill(Schedule):
         training, judged = held_out(data, self.held_out, self.seed)
         student, teacher = load_model(source), load_model(self.teacher)
         choose(student, self)
+        if not self.dropout:
+            drop_nothing(student)
         distance = Distance(self.temperature, self.alpha, self.hidden_weight, self.relation_weight)
         objective = Distillation(student, teacher, distance, len(training))
         place = draft.parent / f".ftc-training-{result_id(self, source, data)}"

@@ -114,3 +114,17 @@ def _train_from(model: nn.Module, depths: Depths, first: int) -> None:
     for level, names in enumerate(depths.levels):
         for name in names:
             parameters[name].requires_grad_(level >= first)
+
+
+_DROPOUTS = ("dropout", "attention_dropout", "dropout_prob", "attention_probs_dropout_prob", "hidden_dropout_prob")
+"""Under which names modules keep the part that attention kernels drop."""
+
+
+def drop_nothing(model: nn.Module) -> None:
+    """Take all dropout out of a network, in place; its configuration keeps it, for whoever trains it later."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in _DROPOUTS:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)

@@ -20,6 +20,7 @@ from ftc.cli.training import NAMES, training_options
 @click.option("--temperature", type=float, help="By which logits are divided.  [default: 2]")
 @click.option("--alpha", type=float, help="Weight of the teacher's answers; the rest is for labels.  [default: 1]")
 @click.option("--hidden-weight", type=float, help="Weight of the states between layers.  [default: 0]")
+@click.option("--dropout/--no-dropout", default=None, help="Leave the student its dropout.  [default: no]")
 @click.option("--relation-weight", type=float, help="Weight of the last layer's relations.  [default: 0]")
 @training_options
 @options.column_options
@@ -61,7 +62,9 @@ def distill(
     refuse(source, "distilled")
     artifact = open_any(source)
     training = {name: others.pop(name) for name in NAMES}
-    distance = {name: others.pop(name) for name in ("temperature", "alpha", "hidden_weight", "relation_weight")}
+    distance = {
+        name: others.pop(name) for name in ("temperature", "alpha", "hidden_weight", "relation_weight", "dropout")
+    }
     dataset = options.load_data(data, artifact, need_labels=False, **others)
     result = run(
         artifact,

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PLACE = "search"
 """Below the directory of the artifacts, where searches keep what they build."""
 
+FINAL_TIMING_S = 30.0
+"""The longest that the final measurement times; it ends sooner when intervals are narrow."""
+
 FINAL_SHARE = 0.1
 """Of the rows, for the final score, where no other rows are given for it."""
 
@@ -211,7 +214,7 @@ def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifa
     request = planned.request
     options = Options(
         threads=request.threads,
-        time_budget_s=min(30.0, max(10.0, 0.03 * request.budget_s)),
+        time_budget_s=FINAL_TIMING_S,
         max_drop_points=request.max_drop_points,
         seed=request.seed,
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",

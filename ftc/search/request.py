@@ -73,8 +73,8 @@ class Request:
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= _MOST_DROP:
             raise InputError(
-                f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {_MOST_DROP:g}: 0.01 "
-                "is one point."
+                f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {_MOST_DROP:g}: "
+                "0.01 is one point."
             )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InputError(f"--min-score {self.min_score:g}: give the metric as a fraction, 0 to 1.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -267,7 +267,7 @@ class Search:
         if self.request.effort is Effort.QUICK:
             self._finish([chain for chain in built if self._is_fit(chain)][:1], form)
             return
-        self._train(chosen, form)
+        self._train({chain: shapes[chain] for chain in chosen}, form)
         self._finish([chain for chain in built if self._is_fit(chain) and chain not in chosen], form)
 
     def _best_form(self) -> Chain | None:
@@ -294,11 +294,13 @@ class Search:
                 return {}
             found = plan.shapes(table, self.request.effort)
         for chain, speedup in found:
-            if self.store.predicted(key(chain + form)) is None:
-                name, ratio = key(chain + form), speedup * timed.ratio
-                self.store.add(lambda at: Predicted(name, ratio, at))  # noqa: B023 - called at once
-                self._tell(f"predicted {ratio:.1f}x for {key(chain)}")
+            self._predict(chain + form, speedup * timed.ratio)
         return {chain: speedup * timed.ratio for chain, speedup in found}
+
+    def _predict(self, chain: Chain, ratio: float) -> None:
+        if self.store.predicted(key(chain)) is None:
+            self.store.add(lambda at: Predicted(key(chain), ratio, at))
+            self._tell(f"predicted {ratio:.1f}x for {key(chain)}")
 
     def _table(self, form: Chain) -> plan.Table | None:
         """What layers and their parts take in this form, on this machine."""
@@ -368,7 +370,7 @@ class Search:
         decided = self.store.choose("training", choose)
         return [chain for chain in shapes if key(chain) in decided.choice]
 
-    def _train(self, chosen: Sequence[Chain], form: Chain) -> None:
+    def _train(self, chosen: Mapping[Chain, float], form: Chain) -> None:
         """Teach the chosen pruning by the checkpoint for as long as there is time, and bring it into its form."""
         if not chosen:
             return
@@ -383,6 +385,7 @@ class Search:
             return
         self._tell(f"training {key(pruned)} for {seconds / 60:.1f} minutes")
         trained = (*pruned, link("distill", time_budget_s=float(seconds)))
+        self._predict(trained + form, chosen[pruned])
         self._build([trained])
         self._judge(trained)
         if self.store.artifact(trained) is not None:

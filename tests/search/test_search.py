@@ -1,0 +1,230 @@
+"""The search from end to end, on a tiny checkpoint: what it builds, decides, and does again after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+import ftc
+from ftc.artifact import Artifact, open_artifact
+from ftc.errors import FtcError, InputError
+from ftc.search import job, plan, search
+from ftc.search import optimize as module
+from ftc.search.journal import Decided, Ended, Journal, Judged
+from ftc.search.links import Chain, key, link
+from ftc.search.request import Effort, Request
+from ftc.search.workshop import Done, Order
+from tests.conftest import WORDS
+
+DYNAMIC: Chain = (link("quantize", to="onnx", mode="dynamic"),)
+TABLE = {"rest": 0.05, "layer": 0.03, "head": 0.05, "neuron": 0.003625, "shapes": [[4, 64], [4, 64]]}
+"""Of a machine on which two layers of 4 heads and 64 neurons take 0.975."""
+
+
+class Here:
+    """A workshop that works in the tests' own process, and trains a twentieth of an epoch."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self.worked: list[str] = []
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
+        for order in orders:
+            self.worked.append(order.key)
+            began = time.monotonic()
+            if order.request["do"] == "table":
+                yield Done(order, TABLE, None, 1.0)
+                continue
+            verb, options = order.request["link"]
+            if verb == "distill":
+                options = [["epochs", 0.05]]
+            request = json.loads(json.dumps({**order.request, "link": [verb, options]}))
+            try:
+                yield Done(order, job._linked(request), None, time.monotonic() - began)
+            except FtcError as error:
+                yield Done(order, None, str(error), time.monotonic() - began)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Rows to tune on and rows for the final score."""
+    places = []
+    for name, first, count in (("tune", 0, 400), ("final", 400, 60)):
+        path = tmp_path_factory.mktemp("rows") / f"{name}.tsv"
+        drawn = random.Random(first)
+        lines = [f"{' '.join(drawn.choices(WORDS, k=3 + n % 9))}\t{n % 2}" for n in range(count)]
+        path.write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+        places.append(path)
+    return places[0], places[1]
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements that take a second, and one form beside the reference."""
+    monkeypatch.setattr(search, "_TIMING_S", 1.0)
+    monkeypatch.setattr(module, "FINAL_TIMING_S", 1.0)
+    monkeypatch.setattr(plan, "post_training", lambda _root, _request: ((plan.REFERENCE, DYNAMIC), ()))
+
+
+def searched(
+    text_root: Artifact, rows: tuple[Path, Path], place: Path, workshop: Here, **asked: object
+) -> module.Result:
+    request = Request(max_drop=0.2, threads=1, **asked)
+    return module.optimize(text_root.path, rows[0], final=rows[1], request=request, artifacts=place, workshop=workshop)
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_balanced_search_prunes_trains_and_measures(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workshop = Here()
+    result = searched(text_root, rows, tmp_path, workshop)
+    keys = [row.key for row in result.rows]
+    pruned = [name for name in workshop.worked if name.startswith("prune") and "|" not in name]
+    assert pruned, "shapes were built that the table promises"
+    assert all(any(name.startswith(f"{one} ") or name == one for name in keys) for one in pruned)
+    journal = Journal(result.journal)
+    chosen = next(entry for entry in journal.entries if isinstance(entry, Decided) and entry.stage == "training")
+    if chosen.choice:
+        assert any(name.startswith(f"{chosen.choice[0]} | distill") and "quantize" in name for name in workshop.worked)
+    assert {row.predicted is not None for row in result.rows if "prune" in row.key and "quantize" in row.key} <= {True}
+    assert open_artifact(result.winner) if result.is_better else result.winner.exists()
+    assert (
+        sum(row.fate.startswith("won") for row in result.rows) == (1 if result.is_better else 0) or not result.is_better
+    )
+    judged = [entry for entry in journal.entries if isinstance(entry, Judged)]
+    assert all(entry.rows <= 40 for entry in judged), "on the rows set apart, a tenth of all"
+    assert {standing.candidate.id for standing in result.board.standings} >= {text_root.manifest.id}
+    assert result.board.conditions.data is not None
+    assert result.board.conditions.data.rows == 60, "the final score is of the final rows"
+    told = capsys.readouterr().err
+    assert "best so far" in told
+    assert "of 20:00" in told
+
+
+@pytest.mark.usefixtures("brief")
+def test_killed_anywhere_it_ends_with_the_same_winner_and_nothing_is_built_twice(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
+) -> None:
+    asked = {"effort": Effort.QUICK, "time_budget_s": 600.0}
+    first = Here()
+    whole = searched(text_root, rows, tmp_path, first, **asked)
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    for known in (1, len(lines) // 2, len(lines) - 1):
+        whole.journal.write_bytes(b"".join(lines[:known]) + lines[known][: len(lines[known]) // 2])
+        again = Here()
+        resumed = searched(text_root, rows, tmp_path, again, **asked)
+        assert resumed.winner == whole.winner
+        assert sorted(row.key for row in resumed.rows) == sorted(row.key for row in whole.rows)
+        built = b"".join(lines[:known]).count(b'"kind":"built"')
+        assert len(again.worked) == len(first.worked) - built - (b'"latency table"' in b"".join(lines[:known]))
+    third = Here()
+    assert searched(text_root, rows, tmp_path, third, **asked).winner == whole.winner
+    assert third.worked == [], "what was searched is only told again"
+
+
+@pytest.mark.usefixtures("brief")
+def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
+) -> None:
+    result = module.optimize(
+        text_root.path,
+        rows[0],
+        final=rows[1],
+        request=Request(max_size_bytes=10, effort=Effort.QUICK, time_budget_s=600.0, threads=1),
+        artifacts=tmp_path,
+        recipe=(DYNAMIC,),
+        workshop=Here(),
+    )
+    assert not result.is_better
+    assert "nothing qualifies" in result.reason
+    assert "more than --max-size" in result.reason
+    assert open_artifact(result.winner).manifest.format == "onnx"
+    assert open_artifact(result.winner).manifest.parity is not None
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_candidate_that_fails_is_a_row_with_its_reason(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wrong: Chain = (link("prune", layers=7), *DYNAMIC)
+    result = module.optimize(
+        text_root.path,
+        rows[0],
+        final=rows[1],
+        request=Request(max_drop=0.2, time_budget_s=600.0, threads=1),
+        artifacts=tmp_path,
+        recipe=(wrong, DYNAMIC),
+        workshop=Here(),
+    )
+    failed = next(row for row in result.rows if row.key == key(wrong[:1]))
+    assert "failed: --layers 7" in failed.fate
+    assert any(row.key == key(DYNAMIC) and row.measured for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": "short"}, "needs at least 100"),
+        ({"final": "data"}, "must come from rows that tuned nothing"),
+        ({"checkpoint": "artifact"}, "is made by ftc already"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_anything_is_built(
+    text_root: Artifact,
+    text_int8: Artifact,
+    text_data: object,
+    rows: tuple[Path, Path],
+    tmp_path: Path,
+    change: dict[str, str],
+    said: str,
+) -> None:
+    checkpoint = text_int8.path if change.get("checkpoint") else text_root.path
+    data = rows[1] if change.get("data") else rows[0]
+    final = rows[0] if change.get("final") else rows[1]
+    with pytest.raises(InputError, match=said):
+        module.optimize(checkpoint, data, final=final, artifacts=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_it_is_offered_to_code_of_users_own() -> None:
+    assert ftc.optimize is module.optimize
+    assert ftc.Request is Request
+    with pytest.raises(AttributeError, match="no attribute 'optimise'"):
+        _ = ftc.optimise
+
+
+def test_the_command_survives_a_kill_and_prints_the_plan_and_the_winner(
+    text_checkpoint: Path, rows: tuple[Path, Path], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[candidate]]\nquantize = {to = "onnx", mode = "dynamic"}\n')
+    command = [sys.executable, "-m", "ftc", "optimize", str(text_checkpoint), "--data", str(rows[0])]
+    command += ["--eval", str(rows[1]), "--recipe", str(recipe), "--artifacts", str(tmp_path / "made")]
+    command += ["--max-drop", "0.2", "--time-budget", "2m", "--threads", "1"]
+    plan_only = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    assert "quantize --mode dynamic --to onnx" in plan_only.stdout
+    assert not (tmp_path / "made").exists(), "a plan builds nothing"
+    journals = tmp_path / "made" / "search"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not any('"built"' in j.read_text() for j in journals.glob("*.jsonl")):
+            time.sleep(0.1)
+        os.kill(running.pid, signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "going on with a search that was interrupted" in done.stderr
+    assert "all that was tried" in done.stdout
+    (journal,) = journals.glob("*.jsonl")
+    entries = Journal(journal).entries
+    assert isinstance(entries[-1], Ended)
+    assert entries[-1].winner is not None
