@@ -31,19 +31,16 @@ def order(
     link: Link,
     data: Source,
     place: Path,
-    exports: Path,
 ) -> dict[str, Any]:
     """What a process needs to make one link.
 
     :param name: of the log
     :param place: where the result goes
-    :param exports: a directory for the stages on the way, which links of the same source share
     """
     asked: dict[str, Any] = {
         "do": "link",
         "link": [link.verb, list(link.options)],
         "place": str(place),
-        "exports": str(exports),
     }
     return {**asked, **_common(name, root, declared, source, data)}
 
@@ -118,8 +115,8 @@ def _opened(request: dict[str, Any]) -> tuple[Artifact, Artifact, Dataset]:
 def _linked(request: dict[str, Any]) -> dict[str, Any]:
     _, source, data = _opened(request)
     verb, options = request["link"]
-    places = Path(request["exports"]), Path(request["place"])
-    made = _VERBS[verb](source, data, *places, {name: _value(value) for name, value in options})
+    place = Path(request["place"])
+    made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
     return {"path": str(made.path), "id": made.manifest.id}
 
 
@@ -127,35 +124,39 @@ def _value(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _export(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
+def _export(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import export
 
     to = options.pop("to")
-    return export(source, exports, to=to, given=options, data=data, output=place)
+    fitted = data.sample(_LENGTHS_ROWS, 0)
+    return export(source, place.parent, to=to, given=options, data=fitted, output=place)
 
 
-def _quantize(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
+def _quantize(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import quantize, takes_data
 
     to, mode = options.pop("to"), options.pop("mode")
     rows = options.pop("rows", 256)
     given = data if takes_data(source, to, mode) else None
-    return quantize(source, exports, to=to, mode=mode, data=given, rows=rows, given=options, output=place)
+    return quantize(source, place.parent, to=to, mode=mode, data=given, rows=rows, given=options, output=place)
 
 
-def _prune(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
+def _prune(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import prune
 
     rows = options.pop("rows", None)
     vocabulary = options.pop("vocabulary", False)
-    return prune(source, exports, data=data, rows=rows, vocabulary=vocabulary, given=options, output=place)
+    return prune(source, place.parent, data=data, rows=rows, vocabulary=vocabulary, given=options, output=place)
 
 
-def _distill(source: Artifact, data: Dataset, exports: Path, place: Path, options: dict[str, Any]) -> Artifact:
+def _distill(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:
     from compress.verbs import distill
 
-    return distill(source, exports, data=data, given=options, output=place)
+    return distill(source, place.parent, data=data, given=options, output=place)
 
+
+_LENGTHS_ROWS = 2000
+"""Rows whose lengths an export is fitted to."""
 
 _VERBS = {"export": _export, "quantize": _quantize, "prune": _prune, "distill": _distill}
 

@@ -179,7 +179,9 @@ def prepare(
         scored = Source(str(final), source.columns, split).load(root)
         _check_apart(parts, scored, data, final)
     assert scored is not None, "rows are set apart where none are given"
-    chains, skipped = (tuple(recipe), ()) if recipe else plan.post_training(root, request)
+    chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
+    if recipe:
+        chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)
     search = digest(

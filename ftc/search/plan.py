@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
-from ftc.search.links import Chain, Link, link
+from ftc.search.links import OPTIONS, Chain, Link, link
 from ftc.search.request import Effort, Objective, Target
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
         elif (missing := _missing(root, to, mode)) is not None:
             skipped.append(Skipped(name, missing))
         else:
-            chains.append((link("quantize", to=to, mode=mode),))
+            chains.append(with_export(root, (link("quantize", to=to, mode=mode),)))
     chains.sort(key=_cost)
     if not any(chain != REFERENCE for chain in chains):
         raise InputError(
@@ -75,6 +75,25 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def with_export(root: Artifact, chain: Chain) -> Chain:
+    """The chain with the export on the way to a quantization as a link of its own, so that what it makes is shared.
+
+    :raises InputError: if no steps lead there
+    """
+    from compress.route import route
+
+    *before, last = chain
+    options = dict(last.options)
+    if last.verb != "quantize" or any(one.verb == "export" for one in before):
+        return chain
+    names = route(root.manifest.format, str(options["to"]), cast("Mode", options["mode"]))
+    if len(names) == 1:
+        return chain
+    mine = {name: value for name, value in options.items() if name in OPTIONS["export"]}
+    rest = {name: value for name, value in options.items() if name not in mine or name == "to"}
+    return (*before, link("export", **mine), link("quantize", **rest))
 
 
 def _cost(chain: Chain) -> tuple[bool, bool, bool]:

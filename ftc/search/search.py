@@ -141,8 +141,7 @@ class Search:
         source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
         assert source is not None, "chains are built from their beginnings"
         name = f"{self.root.manifest.name}-{digest(key(chain) + self.parts.tuning.fingerprint)}"
-        exports = self.place / f"{source.path.name}-exports-{digest(self.parts.tuning.fingerprint)}"
-        request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name, exports)
+        request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
         return Order(key(chain), request, self._limit_s(chain[-1]))
 
     def _limit_s(self, last: Link) -> float:
@@ -258,7 +257,7 @@ class Search:
             return
         shapes = self._shapes(form)
         built = list(shapes)
-        if not built or not self._has_time_for(built[0] + form):
+        if not built or not self._has_time_for(form):
             return
         self._build(built)
         for chain in built:
@@ -395,7 +394,7 @@ class Search:
         """Bring pruned networks into their form, and compare."""
         for chain in pruned:
             whole = chain + form
-            if not whatever_the_time and not self._has_time_for(whole):
+            if not whatever_the_time and not self._has_time_for(form):
                 self._tell(f"no time left for {key(whole)}")
                 continue
             self._build([whole])
@@ -403,10 +402,11 @@ class Search:
 
     def _form_s(self, form: Chain) -> float:
         """What bringing a network into a form and comparing it takes, by what it took the first time."""
-        return 1.2 * (self.store.built_in([form]) + 20.0)
+        stages = [form[:count] for count in range(1, len(form) + 1)]
+        return 1.2 * (self.store.built_in(stages) + 20.0)
 
-    def _has_time_for(self, chain: Chain) -> bool:
-        return self.left_s() > self._form_s(chain[-1:])
+    def _has_time_for(self, form: Chain) -> bool:
+        return self.left_s() > self._form_s(form)
 
     # ------------------------------------------------------------------ the end
 

@@ -25,7 +25,7 @@ from ftc.search.request import Effort, Request
 from ftc.search.workshop import Done, Order
 from tests.conftest import WORDS
 
-DYNAMIC: Chain = (link("quantize", to="onnx", mode="dynamic"),)
+DYNAMIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="dynamic"))
 TABLE = {"rest": 0.05, "layer": 0.03, "head": 0.05, "neuron": 0.003625, "shapes": [[4, 64], [4, 64]]}
 """Of a machine on which two layers of 4 heads and 64 neurons take 0.975."""
 
