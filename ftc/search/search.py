@@ -15,13 +15,13 @@ from bench.run import bench
 from bench.screening import LOOKS, screened
 from compress.convolutional import has_attention
 from ftc.artifact import Artifact
-from ftc.console import hushed, say
+from ftc.console import hushed, progress, say
 from ftc.errors import RunError
 from ftc.search import job, plan
 from ftc.search.journal import Built, Decided, Failed, Judged, Predicted, Timed
 from ftc.search.links import Chain, Link, digest, key, link
 from ftc.search.request import Effort, Objective
-from ftc.search.workshop import Order
+from ftc.search.workshop import Done, Order
 from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
@@ -120,22 +120,28 @@ class Search:
         """Make what is not there, link by link; each link of all chains side by side."""
         for count in range(1, max(map(len, chains), default=0) + 1):
             wanted = dict.fromkeys(chain[:count] for chain in chains if len(chain) >= count)
-            orders: dict[str, Chain] = {}
             handed: list[Order] = []
             for chain in wanted:
                 if self.store.failure(chain) is None and self.store.artifact(chain) is None:
-                    orders[key(chain)] = chain
                     handed.append(self._order(chain))
-            for done in self.workshop.do(handed):
-                name, seconds = done.order.key, done.seconds
-                if done.result is None:
-                    reason = done.failure or "failed without a word"
-                    self.store.add(lambda at: Failed(name, reason, seconds, at))  # noqa: B023 - called at once
-                    self._tell(f"{name}: {reason.splitlines()[0]}")
-                else:
-                    path, made = str(done.result["path"]), str(done.result["id"])
-                    self.store.add(lambda at: Built(name, path, made, seconds, at))  # noqa: B023 - called at once
-                    self._tell(f"built {name} ({seconds:.0f} s)")
+            if not handed:
+                continue
+            with progress(f"building {', '.join(order.key for order in handed)}", len(handed)) as advance:
+                for done in self.workshop.do(handed):
+                    self._note(done)
+                    advance()
+
+    def _note(self, done: Done) -> None:
+        """Write down how a piece of work went."""
+        name, seconds = done.order.key, done.seconds
+        if done.result is None:
+            reason = done.failure or "failed without a word"
+            self.store.add(lambda at: Failed(name, reason, seconds, at))
+            self._tell(f"{name}: {reason.splitlines()[0]}")
+        else:
+            path, made = str(done.result["path"]), str(done.result["id"])
+            self.store.add(lambda at: Built(name, path, made, seconds, at))
+            self._tell(f"built {name} ({seconds:.0f} s)")
 
     def _order(self, chain: Chain) -> Order:
         source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
@@ -172,9 +178,16 @@ class Search:
         data, reference, name = self.parts.judging, self._answers_of_reference(), key(chain)
         allowed = self.request.max_drop_points + _SLACK_POINTS
         try:
-            found = screening.answers(
-                artifact, data, threads=self.request.threads, stop=LOOKS, reference=reference, allowed_points=allowed
-            )
+            with progress(f"judging {name}", len(data)) as advance:
+                found = screening.answers(
+                    artifact,
+                    data,
+                    threads=self.request.threads,
+                    stop=LOOKS,
+                    reference=reference,
+                    allowed_points=allowed,
+                    advance=advance,
+                )
         except WorkerError as error:
             reason = str(error)
             self.store.add(lambda at: Failed(name, reason, time.monotonic() - began, at))
@@ -228,7 +241,7 @@ class Search:
             scenario="Offline" if self.request.objective is Objective.THROUGHPUT else "SingleStream",
         )
         try:
-            with hushed():
+            with progress(f"timing {len(subjects)} candidates beside the float export"), hushed():
                 board = bench(candidates, data=self.parts.judging.sample(_TIMED_ROWS, 0), options=options)
         except RunError as error:
             self._tell(f"timing failed: {error}")
