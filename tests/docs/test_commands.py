@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Pa
     for name in ("ckpt", "base"):
         shutil.copytree(text_checkpoint, path / name)
     for name in ("train.csv", "test.csv"):
-        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(60))
+        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(120))
         (path / name).write_text("text,label\n" + rows)
     keras_model = save_keras_model(path / "model.keras")
     (path / "labels.txt").write_text("\n".join(IMAGE_LABELS) + "\n")
@@ -77,7 +77,8 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     for line in typed:
         if not line.startswith("ftc ") or line == "ftc serve":
             continue
-        short = " --time-budget 2" if line.startswith("ftc bench") else ""
+        budgets = {"bench": " --time-budget 2", "optimize": " --time-budget 30"}
+        short = budgets.get(line.split()[1], "")
         result = subprocess.run(
             shlex.split(line + short), cwd=place, env=environment(place), capture_output=True, text=True, check=False
         )
@@ -85,6 +86,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         ran.append(line.split()[1])
     assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
     assert ran[5:] == [
+        "optimize",
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize", "distill", "distill", "finetune"),
         "package",
