@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.leaderboard import Leaderboard
 from bench.page.view import Figure, Headline
-from bench.page.words import interval, milliseconds
+from bench.page.words import TIMES, interval, milliseconds
 from bench.standing import Standing
 from ftc.measurement import Run
 
@@ -30,7 +30,9 @@ def _figures(won: Standing, compared: Standing | None, board: Leaderboard) -> li
     figures = []
     ratio = won.cells[0].ratio if won.cells else None
     if ratio is not None and other is not None:
-        figures.append(Figure("Speed", f"{ratio.value:.2f}×", f"of {other.candidate.name}; 95 % {interval(ratio)}"))
+        figures.append(
+            Figure("Speed", f"{ratio.value:.2f}{TIMES}", f"of {other.candidate.name}; 95 % {interval(ratio)}")
+        )
     before = f"; {milliseconds(other.p50_ns)} ms before" if other is not None and other.p50_ns is not None else ""
     kind = "of a batch, median" if board.conditions.scenario == "Offline" else "median"
     figures.append(Figure("Latency", f"{milliseconds(won.p50_ns)} ms", f"{kind}{before}"))

@@ -1,4 +1,4 @@
-"""What a runtime looks like in a plot: a colour by its number in the style sheet, and a shape, so that colour alone tells nothing."""
+"""What a runtime looks like in a plot: a colour of the style sheet, and a shape for those who do not see colours."""
 
 from __future__ import annotations
 
@@ -35,10 +35,8 @@ def mark(runtime: str, radius_px: float = 6.0) -> Mark:
     corners, turned = _CORNERS.get(runtime, _OTHER)
     colour = f"c{list(_CORNERS).index(runtime)}" if runtime in _CORNERS else f"c{len(_CORNERS)}"
     if corners == 0:
-        r = f"{radius_px:.2f}"
-        return Mark(
-            runtime, colour, f"M-{r} 0a{r} {r} 0 1 0 {2 * radius_px:.2f} 0a{r} {r} 0 1 0 -{2 * radius_px:.2f} 0Z"
-        )
+        r, width = f"{radius_px:.2f}", f"{2 * radius_px:.2f}"
+        return Mark(runtime, colour, f"M-{r} 0a{r} {r} 0 1 0 {width} 0a{r} {r} 0 1 0 -{width} 0Z")
     reach = radius_px * sqrt(pi / (corners / 2 * sin(tau / corners)))
     angles = [tau * (turned + corner / corners) for corner in range(corners)]
     points = " ".join(f"{reach * sin(angle):.2f} {-reach * cos(angle):.2f}" for angle in angles)

@@ -28,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def html(page: Page) -> str:
-    """One file that opens from disk and loads nothing: a browser is told to run and to show no more than what is in it."""
+    """One file that opens from disk: its policy lets a browser load nothing, and run no other script than its own."""
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     return (
         _environment(autoescape=True)
@@ -51,7 +51,7 @@ def markdown(page: Page) -> str:
 
 
 def table(found: Sequence[Found]) -> str:
-    """CSV: a line for each candidate of each run on the page, numbers in plain units, an empty cell where none is known.
+    """CSV: a line for each candidate of each run on the page; a cell is empty where nothing is known.
 
     A text that a spreadsheet would take for a formula begins with an apostrophe.
     """

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
 from bench.described import counted
 from bench.leaderboard import Leaderboard
+from bench.page import pareto
 from bench.page.axis import Axis, Tick, linear, positive
 from bench.page.marks import Mark, mark
+from bench.page.pareto import Placed
 from bench.page.words import milliseconds
-from bench.standing import Standing
 
 LARGEST_PX = 13.0
 SMALLEST_PX = 3.5
@@ -82,32 +84,20 @@ class Scatter:
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A candidate in milliseconds and points."""
-
-    standing: Standing
-    place: int
-    x: tuple[float, float, float]
-    y: tuple[float, float, float]
-
-
 def scatter(board: Leaderboard) -> Scatter | None:
     """The plot, or None where no candidate has both a time and an accuracy."""
-    placed = [
-        found for place, standing in enumerate(board.standings, start=1) if (found := _placed(standing, place, board))
-    ]
+    placed = pareto.place(board)
     if not placed:
         return None
-    accuracies = [one.y[0] + one.standing.drop_points for one in placed if one.standing.drop_points is not None]
-    budget = accuracies[0] - board.max_drop_points if accuracies else None
     x_axis = positive([end for one in placed for end in one.x])
-    y_axis = linear([end for one in placed for end in one.y] + ([budget] if budget is not None else []), _LEAST_POINTS)
-    front = _front(placed)
+    points = [end for one in placed for end in one.y]
+    budget = _budget(board, placed, points)
+    y_axis = linear(points if budget is None else [*points, budget], _LEAST_POINTS)
+    front = pareto.front(placed)
     shown = {one.standing.candidate.name for one in placed}
     runtimes = dict.fromkeys(one.standing.candidate.runtime for one in placed)
     return Scatter(
-        x_title=_time(board) + (", log scale" if x_axis.is_log else ""),
+        x_title=pareto.time_axis(board) + (", log scale" if x_axis.is_log else ""),
         y_title=f"{board.main_metric}, %",
         budget=f"budget: {counted(board.max_drop_points, 'point')} lost",
         legend=tuple(mark(runtime) for runtime in runtimes),
@@ -121,45 +111,24 @@ def scatter(board: Leaderboard) -> Scatter | None:
     )
 
 
-def _placed(standing: Standing, place: int, board: Leaderboard) -> _Placed | None:
-    """In milliseconds and points; the widths are those of the interval of speed and of that of the drop."""
-    score, time_ns = standing.metrics.get(board.main_metric), standing.p50_ns
-    if score is None or time_ns is None or standing.candidate.twin_of is not None:
+def _budget(board: Leaderboard, placed: Sequence[Placed], points: Sequence[float]) -> float | None:
+    """The accuracy that may not be fallen short of; None where its line would lie far below everything else."""
+    allowed = next(
+        (one.y[0] + one.standing.drop_points for one in placed if one.standing.drop_points is not None), None
+    )
+    if allowed is None:
         return None
-    if board.conditions.scenario == "Offline" and standing.rows_per_second:
-        time_ns = 1e9 / standing.rows_per_second
-    middle, points = time_ns / 1e6, 100 * score
-    ratio, drop = standing.cells[0].ratio, standing.drop
-    x = (middle, middle, middle)
-    if ratio is not None:
-        x = (middle, middle * ratio.value / ratio.high, middle * ratio.value / ratio.low)
-    y = (points, points, points)
-    if drop is not None:
-        y = (points, points + drop.points - drop.high_points, points + drop.points - drop.low_points)
-    return _Placed(standing, place, x, y)
-
-
-def _time(board: Leaderboard) -> str:
-    if board.conditions.scenario == "Offline":
-        return "time of a row in the best batch, ms"
-    return "median latency, waiting included, ms" if board.conditions.arrivals is not None else "median latency, ms"
-
-
-def _front(placed: list[_Placed]) -> list[_Placed]:
-    """Those that no other beats in time without losing accuracy, the fastest first."""
-    front: list[_Placed] = []
-    for one in sorted(placed, key=lambda one: (one.x[0], -one.y[0])):
-        if not front or one.y[0] > front[-1].y[0]:
-            front.append(one)
-    return front
+    budget = allowed - board.max_drop_points
+    span = max(max(points) - min(points), _LEAST_POINTS)
+    return budget if min(points) - budget <= 2 * span else None
 
 
 def _canvas(
     name: str,
     width: float,
     height: float,
-    placed: list[_Placed],
-    front: list[_Placed],
+    placed: Sequence[Placed],
+    front: Sequence[Placed],
     axes: tuple[Axis, Axis],
     budget: float | None,
     board: Leaderboard,
@@ -215,9 +184,8 @@ def _labelled(points: list[Point], frame: tuple[float, float, float, float]) -> 
             hidden = sum(max(0.0, r + 8 - sqrt((x - cx) ** 2 + (y - cy) ** 2)) for cx, cy, r in taken)
             # bars run through the mark, level and upright: beside them a number is easier to read
             crossed = 2.0 if 0 in place else 0.0
-            return (
-                hidden + crossed + (0.0 if left < x - 5 and x + 5 < right and top < y - 5 and y + 5 < bottom else 100.0)
-            )
+            inside = left < x - 5 and x + 5 < right and top < y - 5 and y + 5 < bottom
+            return hidden + crossed + (0.0 if inside else 100.0)
 
         across, down = min(places, key=cost)
         taken.append((point.x + across, point.y + down, 6.0))
@@ -225,13 +193,13 @@ def _labelled(points: list[Point], frame: tuple[float, float, float, float]) -> 
     return tuple(labelled)
 
 
-def _told(one: _Placed, board: Leaderboard) -> tuple[str, ...]:
+def _told(one: Placed, board: Leaderboard) -> tuple[str, ...]:
     standing, ratio, drop = one.standing, one.standing.cells[0].ratio, one.standing.drop
+    speed = f", speed {ratio}" if ratio is not None and ratio.low < ratio.high else ""
     lines = [
         f"{one.place}. {standing.candidate.name}",
         f"{standing.candidate.runtime}, {standing.candidate.size_bytes / 1e6:.1f} MB",
-        f"{milliseconds(one.x[0] * 1e6)} ms"
-        + (f", speed {ratio}" if ratio is not None and ratio.low < ratio.high else ""),
+        f"{milliseconds(one.x[0] * 1e6)} ms{speed}",
         f"{board.main_metric} {one.y[0]:.2f} %",
     ]
     if drop is not None:
@@ -239,9 +207,9 @@ def _told(one: _Placed, board: Leaderboard) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _described(board: Leaderboard, placed: list[_Placed], front: list[_Placed]) -> str:
+def _described(board: Leaderboard, placed: Sequence[Placed], front: Sequence[Placed]) -> str:
     names = ", ".join(one.standing.candidate.name for one in front)
     return (
-        f"{len(placed)} candidates by {_time(board)} (left is faster) and {board.main_metric} (up is better). "
+        f"{counted(len(placed), 'candidate')} by {pareto.time_axis(board)} and {board.main_metric}. "
         f"None is both faster and better than: {names}. The leaderboard below holds the numbers."
     )

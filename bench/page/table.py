@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.described import counted
 from bench.leaderboard import Leaderboard
 from bench.page.marks import Mark, mark
-from bench.page.words import NONE, interval, milliseconds, number
+from bench.page.words import NONE, TIMES, interval, milliseconds, number
 from bench.standing import Standing, Verdict
 from ftc.measurement import Cell
 
@@ -72,8 +73,8 @@ def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Ta
     :param ended: False for an interrupted run, in which whoever leads has not won
     """
     metric = board.main_metric
-    columns = {
-        Column("speed", f"× {reference}" if reference is not None else "", descending=True): _speed,
+    columns: dict[Column, Callable[[Standing], Entry]] = {
+        Column("speed", f"{TIMES} {reference}" if reference is not None else "", descending=True): _speed,
         Column("p50", "ms"): lambda s: _milliseconds(s.p50_ns),
         Column("p90", "ms"): lambda s: _milliseconds(s.p90_ns),
         Column("p99", "ms"): lambda s: _milliseconds(s.p99_ns),
@@ -106,7 +107,7 @@ def grid(board: Leaderboard, *, ended: bool) -> Table:
             board,
             ended,
             tuple(
-                Entry(milliseconds(cell.p50_ns), f"×{cell.ratio}" if cell.ratio is not None else "", cell.p50_ns)
+                Entry(milliseconds(cell.p50_ns), str(cell.ratio) if cell.ratio is not None else "", cell.p50_ns)
                 for cell in standing.cells
             ),
         )

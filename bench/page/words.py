@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from bench.intervals import Ratio
 
-NONE = "–"
+NONE = "\N{EN DASH}"
 """Of a cell with nothing in it."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def number(value: float | None, factor: float, digits: int) -> str:
@@ -18,17 +22,9 @@ def milliseconds(value_ns: float | None) -> str:
     if value_ns is None:
         return NONE
     value = value_ns / 1e6
-    return (
-        f"{value:.0f}"
-        if value >= 100
-        else f"{value:.1f}"
-        if value >= 10
-        else f"{value:.2f}"
-        if value >= 0.1
-        else f"{value:.3g}"
-    )
+    return f"{value:.{max(0, 2 - floor(log10(value)))}f}" if value > 0 else "0"
 
 
 def interval(ratio: Ratio) -> str:
     """Both ends."""
-    return f"{ratio.low:.2f}{NONE}{ratio.high:.2f}"
+    return f"{ratio.low:.2f}\N{EN DASH}{ratio.high:.2f}"
