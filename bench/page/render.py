@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bench.leaderboard import rank
 from bench.page.groups import Found, gather
+from bench.page.table import verdict
 from bench.page.view import Page
 from bench.standing import Standing
 
@@ -47,7 +48,8 @@ def markdown(page: Page) -> str:
     """Tables and lists; plots are left out."""
     environment = _environment(autoescape=False)
     environment.filters["md"] = _text
-    return environment.get_template("markdown.md").render(page=page).rstrip() + "\n"
+    document = environment.get_template("markdown.md").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", document).rstrip() + "\n"
 
 
 def table(found: Sequence[Found]) -> str:
@@ -62,6 +64,7 @@ def table(found: Sequence[Found]) -> str:
             "started": one.run.started,
             "complete": one.run.ended,
             "place": place,
+            "verdict": verdict(standing, ended=one.run.ended),
             **_cells(standing, board.main_metric),
         }
         for number, group in enumerate(gather(found), start=1)
@@ -84,7 +87,6 @@ def _cells(standing: Standing, metric: str) -> dict[str, object]:
         "id": one.id,
         "format": one.format,
         "runtime": one.runtime,
-        "verdict": standing.verdict,
         "reason": standing.reason,
         "size_bytes": one.size_bytes,
         "p50_ns": standing.p50_ns,

@@ -84,8 +84,11 @@ class Scatter:
     left_out: tuple[str, ...]
 
 
-def scatter(board: Leaderboard) -> Scatter | None:
-    """The plot, or None where no candidate has both a time and an accuracy."""
+def scatter(board: Leaderboard, *, ended: bool = True) -> Scatter | None:
+    """The plot, or None where no candidate has both a time and an accuracy.
+
+    :param ended: False for an interrupted run, in which nobody has won
+    """
     placed = pareto.place(board)
     if not placed:
         return None
@@ -104,7 +107,7 @@ def scatter(board: Leaderboard) -> Scatter | None:
         described=_described(board, placed, front),
         largest=f"{max(one.standing.candidate.size_bytes for one in placed) / 1e6:.1f} MB",
         canvases=tuple(
-            _canvas(name, width, height, placed, front, (x_axis, y_axis), budget, board)
+            _canvas(name, width, height, placed, front, (x_axis, y_axis), budget, board, ended=ended)
             for name, width, height in (("wide", 880.0, 420.0), ("narrow", 350.0, 360.0))
         ),
         left_out=tuple(s.candidate.name for s in board.standings if s.candidate.name not in shown),
@@ -132,6 +135,8 @@ def _canvas(
     axes: tuple[Axis, Axis],
     budget: float | None,
     board: Leaderboard,
+    *,
+    ended: bool,
 ) -> Canvas:
     left, right, top, bottom = 52.0, width - 14.0, 14.0, height - 46.0
     x_axis, y_axis = axes
@@ -149,7 +154,7 @@ def _canvas(
             *(across(one.x[0]), up(one.y[0]), across(one.x[1]), across(one.x[2]), up(one.y[1]), up(one.y[2])),
             mark=mark(one.standing.candidate.runtime, radius),
             radius_px=radius,
-            is_winner=one.standing.verdict == "winner",
+            is_winner=ended and one.standing.verdict == "winner",
             told=_told(one, board),
         )
         for one in placed
@@ -162,7 +167,8 @@ def _canvas(
         *(name, width, height, left, right, top, bottom),
         x_ticks=tuple(replace(tick, at=left + tick.at * (right - left)) for tick in x_axis.ticks(int(width // 70))),
         y_ticks=tuple(replace(tick, at=bottom - tick.at * (bottom - top)) for tick in y_axis.ticks(int(height // 55))),
-        points=_labelled(points, (left, right, top, bottom)),
+        # a small mark is not to be hidden by a large one, and what comes later is drawn on top
+        points=tuple(sorted(_labelled(points, (left, right, top, bottom)), key=lambda point: -point.radius_px)),
         front=f"M{steps[0][0]:.1f} {steps[0][1]:.1f} {line}" if line else "",
         budget_y=up(budget) if budget is not None else None,
     )

@@ -116,13 +116,17 @@ def grid(board: Leaderboard, *, ended: bool) -> Table:
     return Table(tuple(Column(_cell(cell), "ms") for cell in board.conditions.cells), tuple(rows))
 
 
+def verdict(standing: Standing, *, ended: bool) -> str:
+    """Its verdict; who leads an interrupted run is ahead."""
+    return "ahead" if standing.verdict == "winner" and not ended else standing.verdict
+
+
 def _row(place: int, standing: Standing, board: Leaderboard, ended: bool, entries: tuple[Entry, ...]) -> Row:
     won = standing.verdict == "winner"
     one = standing.candidate
     reason = board.reason if won else standing.reason
-    verdict = "ahead" if won and not ended else standing.verdict
     state: Literal["won", "lost", "refused"] = "won" if won else "lost" if standing.verdict in _LOST else "refused"
-    said = "" if standing.verdict in _SAID else verdict
+    said = "" if standing.verdict in _SAID else verdict(standing, ended=ended)
     return Row(place, one.name, one.format, mark(one.runtime), said, reason, state, entries)
 
 

@@ -56,7 +56,7 @@ def _told(one: Found, id: str, base: Path) -> RunView:
 def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -> Iterator[Section]:
     if run.cautions:
         yield Section("cautions", "Cautions", run.cautions)
-    yield _scatter(board, reference)
+    yield _scatter(board, reference, ended=run.ended)
     spread = ridges.ridges(run, board)
     if spread is not None:
         note = "Each curve is as high as the others; the line marks the median, the dot the 90th percentile."
@@ -73,8 +73,8 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
     yield Section("reproduce", "Reproduce", reproduce.command(run, base), note)
 
 
-def _scatter(board: Leaderboard, reference: str | None) -> Section:
-    made = scatter.scatter(board)
+def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Section:
+    made = scatter.scatter(board, ended=ended)
     title = "Accuracy and latency"
     if made is None:
         return Section("absent", title, "No accuracy is known beside a time: measure with labelled rows, --data FILE.")
