@@ -165,7 +165,7 @@ def _canvas(
     line = " ".join(f"H{x:.1f} V{y:.1f}" for x, y in steps[1:])
     return Canvas(
         *(name, width, height, left, right, top, bottom),
-        x_ticks=tuple(replace(tick, at=left + tick.at * (right - left)) for tick in x_axis.ticks(int(width // 70))),
+        x_ticks=tuple(replace(tick, at=left + tick.at * (right - left)) for tick in x_axis.ticks(int(width // 55))),
         y_ticks=tuple(replace(tick, at=bottom - tick.at * (bottom - top)) for tick in y_axis.ticks(int(height // 55))),
         # a small mark is not to be hidden by a large one, and what comes later is drawn on top
         points=tuple(sorted(_labelled(points, (left, right, top, bottom)), key=lambda point: -point.radius_px)),

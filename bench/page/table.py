@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.described import counted
+from bench.intervals import Ratio
 from bench.leaderboard import Leaderboard
 from bench.page.marks import Mark, mark
 from bench.page.words import NONE, TIMES, interval, milliseconds, number
@@ -60,10 +61,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """:param columns: of the entries, the candidate's own apart"""
+    """:param columns: of the entries, the candidate's own apart
+    :param has_reasons: whether rows say why they are where they are
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    has_reasons: bool = True
 
 
 def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Table:
@@ -99,21 +103,21 @@ def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Ta
 
 def grid(board: Leaderboard, *, ended: bool) -> Table:
     """The median of every cell that was timed, with the speed in it against the reference."""
-    timed = [(place, s) for place, s in enumerate(board.standings, start=1) if s.cells]
     rows = (
-        _row(
+        Row(
             place,
-            standing,
-            board,
-            ended,
-            tuple(
-                Entry(milliseconds(cell.p50_ns), str(cell.ratio) if cell.ratio is not None else "", cell.p50_ns)
-                for cell in standing.cells
-            ),
+            standing.candidate.name,
+            standing.candidate.format,
+            mark(standing.candidate.runtime),
+            verdict="",
+            reason="",
+            state="won" if ended and standing.verdict == "winner" else "lost",
+            entries=tuple(Entry(milliseconds(cell.p50_ns), _ratio(cell.ratio), cell.p50_ns) for cell in standing.cells),
         )
-        for place, standing in timed
+        for place, standing in enumerate(board.standings, start=1)
+        if standing.cells
     )
-    return Table(tuple(Column(_cell(cell), "ms") for cell in board.conditions.cells), tuple(rows))
+    return Table(tuple(Column(_cell(cell), "ms") for cell in board.conditions.cells), tuple(rows), has_reasons=False)
 
 
 def verdict(standing: Standing, *, ended: bool) -> str:
@@ -133,6 +137,11 @@ def _row(place: int, standing: Standing, board: Leaderboard, ended: bool, entrie
 def _cell(cell: Cell) -> str:
     rows = f"batch {cell.batch_size}" if cell.batch_size is not None else "best batch"
     return f"{rows}, {counted(cell.length, 'token') if cell.length is not None else 'own lengths'}"
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    """Nothing for the reference itself."""
+    return str(ratio) if ratio is not None and ratio.low < ratio.high else ""
 
 
 def _speed(standing: Standing) -> Entry:
