@@ -83,8 +83,8 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         )
         assert result.returncode == 0, f"{line}\n{result.stderr}"
         ran.append(line.split()[1])
-    assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
-    assert ran[5:] == [
+    assert ran[:6] == ["inspect", "quantize", "quantize", "bench", "report", "package"], "the main job comes first"
+    assert ran[6:] == [
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize", "distill", "distill", "finetune"),
         "package",
