@@ -236,3 +236,20 @@ def test_nothing_timed_is_shown_as_such() -> None:
     document = report(found(replace(made, ended=False)), "html")
     assert "Interrupted after 0 rounds" in document
     assert "the run was interrupted before it was timed" in document
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cells": (Cell(None),), "scenario": "Offline"}, "time of a row in the best batch, ms"),
+        (
+            {"cells": (Cell(),), "scenario": "Server", "arrivals": Arrivals(50.0, 20.0)},
+            "median latency, waiting included, ms",
+        ),
+        ({"data": None, "form": None}, "median latency, ms"),
+    ],
+)
+def test_every_scenario_has_its_page(changes: dict[str, object], said: str) -> None:
+    made = usual(conditions=replace(CONDITIONS, **changes))
+    assert said in report(found(made), "html")
+    assert "int8" in report(found(made), "markdown")
