@@ -173,4 +173,5 @@ def described(artifact: Artifact, root_id: str) -> Candidate:
         lossless=related and (manifest.is_root or exported),
         is_root=related and manifest.is_root,
         size_bytes=manifest.facts.size_bytes,
+        lineage=manifest.lineage,
     )

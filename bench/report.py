@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import described
 from bench.intervals import Ratio
 from bench.leaderboard import Leaderboard
 from bench.standing import Standing
-from bench.statistics import floor
 from ftc.foreign.files import is_foreign
-from ftc.measurement import Cell, Conditions, Form
+from ftc.measurement import Cell
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
@@ -42,16 +42,9 @@ _HEADINGS = (
 )
 
 
-_FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
-
-
 def to_json(board: Leaderboard) -> str:
     """Everything but the raw samples, which are in the results file."""
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
-
-
-_LIBRARIES = {"litert": "ai-edge-litert"}
-"""What brings a runtime, where that has another name."""
 
 
 def show(board: Leaderboard, artifacts: Path, console: Console | None = None) -> None:
@@ -65,20 +58,12 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         line = f"{standing.candidate.name}: {board.reason if won else standing.reason}"
         console.print(Text(f"winner  {line}" if won else f"        {line}"), soft_wrap=True)
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
-    if board.float_onnx_absent is not None:
-        remarks.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
-    if board.root_absent is not None:
-        remarks.append(board.root_absent)
-    remarks += _empty(board)
-    if board.self_check is not None:
-        remarks.append(f"self-check: {board.self_check}")
-    for standing in board.standings:
-        remarks += [f"{standing.candidate.name}: {collapse}" for collapse in standing.collapsed]
+    remarks += described.remarks(board)
     if len(board.conditions.cells) > _USUAL_CELLS:
         console.print(_grid(board))
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
-    for remark in _conditions(board):
+    for remark in described.under(board):
         console.print(Text(remark, style="dim"), soft_wrap=True)
     if board.winner is not None and board.winner.format != "keras" and not is_foreign(Path(board.winner.path)):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
@@ -118,20 +103,6 @@ def _cell_name(cell: Cell) -> str:
     return f"{rows}\n{f'{cell.length} tokens' if cell.length is not None else 'own lengths'}"
 
 
-def _empty(board: Leaderboard) -> list[str]:
-    """Why cells of the table are empty."""
-    timed = [standing for standing in board.standings if standing.p50_ns is not None]
-    remarks = []
-    for percentile, known in ((90, [s.p90_ns for s in timed]), (99, [s.p99_ns for s in timed])):
-        if any(value is None for value in known):
-            fewest = min(standing.samples for standing in timed)
-            remarks.append(
-                f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
-                "give more rows, a longer --time-budget, or a finer --precision"
-            )
-    return remarks
-
-
 def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
     root_ratio = standing.ratio_to_root
     return (
@@ -162,68 +133,3 @@ def _number(value: float | None, factor: float, digits: int) -> str:
 
 def _interval(ratio: Ratio | None) -> str:
     return "-" if ratio is None else f"{ratio.value:.2f}\n{ratio.low:.2f}-{ratio.high:.2f}"
-
-
-def _counted(number: float, what: str) -> str:
-    return f"{number:.9g} {what}{'' if number == 1 else 's'}"
-
-
-def _sizes(conditions: Conditions) -> str:
-    median, longest = conditions.lengths
-    if conditions.form == "image":
-        return f"{median} pixels" if median == longest else f"{median} (median) to {longest} pixels"
-    return f"length {median} (median) to {longest}"
-
-
-def _around(board: Leaderboard) -> str:
-    """What is paid besides the model, by the candidates that can tell."""
-    parts = []
-    for what, values in (
-        ("encoding", [standing.encode_p50_ns for standing in board.standings]),
-        ("decoding", [standing.decode_p50_ns for standing in board.standings]),
-        ("first call", [standing.first_call_ns for standing in board.standings]),
-    ):
-        known = sorted(value / 1e6 for value in values if value is not None)
-        if known:
-            parts.append(f"{what} {known[0]:.2f}" + (f" to {known[-1]:.2f} ms" if len(known) > 1 else " ms"))
-    return f"besides the model: {', '.join(parts)}" if parts else "nothing is known of encoding and decoding"
-
-
-def _resolved(board: Leaderboard) -> str:
-    data, points = board.conditions.data, board.resolvable_points
-    if data is None or points is None:
-        return ""
-    return f"; {_counted(data.rows, 'row')} cannot tell drops under {points:.1f} points"
-
-
-def _scenario(conditions: Conditions) -> str:
-    if conditions.arrivals is not None:
-        arrivals = conditions.arrivals
-        return f"Server: {arrivals.rate_per_s:g} queries/s by chance, bound {arrivals.bound_ms:g} ms, waiting included"
-    if conditions.scenario == "Offline":
-        return "Offline: each candidate in its own best batch size; p50 of a batch, ratios of rows in a second"
-    batch = conditions.cells[min(1, len(conditions.cells) - 1)]
-    return f"SingleStream: ratios at batch 1; throughput in batches of {batch.batch_size}"
-
-
-def _conditions(board: Leaderboard) -> tuple[str, ...]:
-    conditions = board.conditions
-    machine, data = conditions.machine, conditions.data
-    quota = f", quota of {_counted(machine.cpu_quota, 'core')}" if machine.cpu_quota is not None else ""
-    load = f", {machine.busy_cores:.1f} cores busy with other work at the start"
-    rows = f"{_counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
-    form = f" ({_FORMS[conditions.form]})" if conditions.form is not None else ""
-    runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
-    libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
-    versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
-    vectors = ", ".join(machine.instructions) or "no vector extensions known"
-    cores = conditions.pinned_cores
-    pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
-    rounds = max((standing.rounds for standing in board.standings), default=0)
-    return (
-        f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
-        f"{_counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
-        f"{rows}{form}{_resolved(board)}; {conditions.timed_examples} timed, {_sizes(conditions)}",
-        f"{_scenario(conditions)}; {_counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
-        _around(board),
-    )

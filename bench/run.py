@@ -154,6 +154,7 @@ def _begun(
         ),
         candidates=candidates,
         precision=options.precision,
+        time_budget_s=options.time_budget_s,
         labels=tuple(task.labels),
         targets=tuple(answered.labels.tolist()) if answered is not None and answered.labels is not None else (),
     )

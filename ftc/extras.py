@@ -7,7 +7,7 @@ from importlib import metadata
 
 from ftc.errors import MissingExtra
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "mlflow": "mlflow-skinny"}
 """Modules whose distribution has another name."""
 
 

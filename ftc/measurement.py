@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ftc.manifest import DataRecord
+from ftc.manifest import Ancestor, DataRecord
 
 Form = Literal["text", "pair", "image"]
 
@@ -24,6 +24,7 @@ class Candidate:
     :param is_root: True for the checkpoint itself
     :param size_bytes: the model file with its weights
     :param twin_of: id of the candidate that this one is, a second time, as a self-check
+    :param lineage: from the root to this one; empty in files of earlier versions
     """
 
     id: str
@@ -35,6 +36,7 @@ class Candidate:
     is_root: bool
     size_bytes: int
     twin_of: str | None = None
+    lineage: tuple[Ancestor, ...] = field(default=(), hash=False)
 
     @property
     def is_float_onnx(self) -> bool:
@@ -217,6 +219,7 @@ class Run:
     :param labels: names of the classes
     :param targets: the right class of every row, in the order of `Accuracy.predictions`; empty where not known
     :param ended: False for a run that was interrupted before its rounds were over
+    :param time_budget_s: what timing was allowed to take; None in files of earlier versions
     """
 
     id: str
@@ -231,6 +234,7 @@ class Run:
     targets: tuple[int, ...] = ()
     cautions: tuple[Caution, ...] = ()
     ended: bool = True
+    time_budget_s: float | None = None
 
     @property
     def is_complete(self) -> bool:

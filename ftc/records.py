@@ -38,6 +38,7 @@ class RunBegun:
     precision: float | None = None
     labels: tuple[str, ...] = ()
     targets: tuple[int, ...] = ()
+    time_budget_s: float | None = None
     kind: Literal["run"] = "run"
     schema: Literal[2] = SCHEMA
 
@@ -143,6 +144,7 @@ def begun(record: RunBegun) -> Run:
         labels=record.labels,
         targets=record.targets,
         ended=False,
+        time_budget_s=record.time_budget_s,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftc import whole_file
 from ftc.artifact import Artifact, open_artifact
 from ftc.console import progress
 from ftc.errors import InputError, RunError
@@ -54,7 +55,7 @@ def package_edge(artifact: Artifact, target: Path, measured: Mapping[str, Any] |
     packed = archive.pack(files, f"{manifest.name}-{manifest.id}")
     with progress("replaying the golden examples with the decoder, in a process of its own"):
         replayed = _replayed(files)
-    archive.write(packed, target)
+    whole_file.write(packed, target)
     return EdgeBundle(
         path=str(target),
         size_bytes=len(packed),

@@ -22,6 +22,7 @@ from ftc.cli.optimize import optimize
 from ftc.cli.package import package
 from ftc.cli.prune import prune
 from ftc.cli.quantize import quantize
+from ftc.cli.report import report
 from ftc.cli.serve import serve
 from ftc.console import plain, verbosity
 from ftc.errors import FtcError
@@ -83,6 +84,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     ftc prune    ckpt/ --data train.csv           a smaller network, without training
     ftc distill  ckpt/ --data train.csv --layers 3  fewer layers, trained by the whole network
     ftc bench    --data test.tsv                  everything in ./artifacts, side by side
+    ftc report                                    what it found out, on a page
     ftc package                                   the winner, as a Bento
     ftc serve                                     the Bento, on this machine
     ftc doctor                                    what this machine and this installation offer
@@ -100,5 +102,20 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.with_resource(own_temporary_directory())
 
 
-for command in (optimize, finetune, inspect, export, prune, distill, quantize, bench, package, serve, demo, doctor):
+_COMMANDS = (
+    optimize,
+    finetune,
+    inspect,
+    export,
+    prune,
+    distill,
+    quantize,
+    bench,
+    report,
+    package,
+    serve,
+    demo,
+    doctor,
+)
+for command in _COMMANDS:
     main.add_command(command)

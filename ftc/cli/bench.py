@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
-from ftc.console import caution, say
+from ftc.console import caution, progress, say
 
 if TYPE_CHECKING:
+    from bench.leaderboard import Leaderboard
+    from bench.tracking import Store
     from ftc.measurement import Scenario
 
 BAD_NEWS = 3
@@ -87,6 +89,14 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="FILE",
     help="Measure nothing: compare the last run with that of an older results file; slower ends with 3.",
 )
+@click.option(
+    "--mlflow",
+    "tracking_uri",
+    is_flag=False,
+    flag_value="",
+    metavar="[URI]",
+    help="Log to MLflow as well, one run for each candidate.  [default URI: MLflow's own, sqlite:///mlflow.db]",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options
@@ -113,6 +123,7 @@ def bench(
     self_check: bool,
     resume: bool,
     compare: Path | None,
+    tracking_uri: str | None,
     device: str,
     seed: int,
     task: str | None,
@@ -138,6 +149,7 @@ def bench(
     ftc bench --data test.tsv --scenario server --rate 50 --latency-bound 20
     ftc bench --data test.tsv --self-check                  can this machine be trusted now?
     ftc bench --data test.tsv --resume                      go on after a crash
+    ftc bench --data test.tsv --mlflow                      logged to mlflow.db here
     ftc bench --compare old.jsonl                           did this release get slower? 3 if so
     """
     from bench.candidates import select
@@ -167,6 +179,7 @@ def bench(
         self_check=self_check,
     )
     declared = options.declared(task, labels, processor, tokenizer)
+    store = _tracking(tracking_uri)
     candidates = select(paths, artifacts, root, declared)
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
     if dataset is not None and dataset.labels is None:
@@ -182,9 +195,27 @@ def bench(
         click.echo(to_json(board))
     else:
         show(board, artifacts)
+    if store is not None:
+        _track(board, path, store)
     if board.self_check is not None and board.self_check.passed is False:
         caution("the self-check failed: believe no ratio of this run. Measure again, longer or on a quieter machine.")
         sys.exit(BAD_NEWS)
+
+
+def _tracking(uri: str | None) -> Store | None:
+    if uri is None:
+        return None
+    from bench.tracking import open_store
+
+    return open_store(uri or None)
+
+
+def _track(board: Leaderboard, results_path: Path | None, store: Store) -> None:
+    from bench.tracking import log
+
+    with progress(f"logging to {store.uri}"):
+        experiment = log(board, results_path, store)
+    say(f"logged {len(board.standings)} candidates to {store.uri}, experiment {experiment}")
 
 
 def _compare(old: Path, new: Path, as_json: bool) -> None:

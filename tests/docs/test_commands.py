@@ -84,8 +84,8 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         )
         assert result.returncode == 0, f"{line}\n{result.stderr}"
         ran.append(line.split()[1])
-    assert ran[:5] == ["inspect", "quantize", "quantize", "bench", "package"], "the main job comes first"
-    assert ran[5:] == [
+    assert ran[:6] == ["inspect", "quantize", "quantize", "bench", "report", "package"], "the main job comes first"
+    assert ran[6:] == [
         "optimize",
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize", "distill", "distill", "finetune"),
@@ -131,7 +131,7 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 
 def test_extras_that_the_readme_names_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    named = {"torch", "keras", "onnx", "tflite", "openvino", "metrics", "serve", "data", "standard", "all"}
+    named = {"torch", "keras", "onnx", "tflite", "openvino", "metrics", "serve", "data", "mlflow", "standard", "all"}
     assert named <= set(project["optional-dependencies"])
 
 

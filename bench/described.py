@@ -1,0 +1,111 @@
+"""What a run was made under, and what its leaderboard leaves empty, in words."""
+
+from __future__ import annotations
+
+from bench.leaderboard import Leaderboard
+from bench.statistics import floor
+from ftc.measurement import Conditions, Form
+
+FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
+
+_LIBRARIES = {"litert": "ai-edge-litert"}
+"""What brings a runtime, where that has another name."""
+
+
+def remarks(board: Leaderboard) -> list[str]:
+    """What is to be known before the ranking is believed."""
+    told = []
+    if board.float_onnx_absent is not None:
+        told.append(f"no ratio to float ONNX: {board.float_onnx_absent}")
+    if board.root_absent is not None:
+        told.append(board.root_absent)
+    told += empty(board)
+    if board.self_check is not None:
+        told.append(f"self-check: {board.self_check}")
+    for standing in board.standings:
+        told += [f"{standing.candidate.name}: {collapse}" for collapse in standing.collapsed]
+    return told
+
+
+def empty(board: Leaderboard) -> list[str]:
+    """Why cells of the table are empty."""
+    timed = [standing for standing in board.standings if standing.p50_ns is not None]
+    remarks = []
+    for percentile, known in ((90, [s.p90_ns for s in timed]), (99, [s.p99_ns for s in timed])):
+        if any(value is None for value in known):
+            fewest = min(standing.samples for standing in timed)
+            remarks.append(
+                f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
+                "give more rows, a longer --time-budget, or a finer --precision"
+            )
+    return remarks
+
+
+def counted(number: float, what: str) -> str:
+    """A number with its noun."""
+    return f"{number:.9g} {what}{'' if number == 1 else 's'}"
+
+
+def sizes(conditions: Conditions) -> str:
+    """Of the timed examples."""
+    median, longest = conditions.lengths
+    if conditions.form == "image":
+        return f"{median} pixels" if median == longest else f"{median} (median) to {longest} pixels"
+    return f"length {median} (median) to {longest}"
+
+
+def around(board: Leaderboard) -> str:
+    """What is paid besides the model, by the candidates that can tell."""
+    parts = []
+    for what, values in (
+        ("encoding", [standing.encode_p50_ns for standing in board.standings]),
+        ("decoding", [standing.decode_p50_ns for standing in board.standings]),
+        ("first call", [standing.first_call_ns for standing in board.standings]),
+    ):
+        known = sorted(value / 1e6 for value in values if value is not None)
+        if known:
+            parts.append(f"{what} {known[0]:.2f}" + (f" to {known[-1]:.2f} ms" if len(known) > 1 else " ms"))
+    return f"besides the model: {', '.join(parts)}" if parts else "nothing is known of encoding and decoding"
+
+
+def resolved(board: Leaderboard) -> str:
+    """What the rows can tell, to be put behind their number."""
+    data, points = board.conditions.data, board.resolvable_points
+    if data is None or points is None:
+        return ""
+    return f"; {counted(data.rows, 'row')} cannot tell drops under {points:.1f} points"
+
+
+def scenario(conditions: Conditions) -> str:
+    """What candidates were ranked by."""
+    if conditions.arrivals is not None:
+        arrivals = conditions.arrivals
+        return f"Server: {arrivals.rate_per_s:g} queries/s by chance, bound {arrivals.bound_ms:g} ms, waiting included"
+    if conditions.scenario == "Offline":
+        return "Offline: each candidate in its own best batch size; p50 of a batch, ratios of rows in a second"
+    batch = conditions.cells[min(1, len(conditions.cells) - 1)]
+    return f"SingleStream: ratios at batch 1; throughput in batches of {batch.batch_size}"
+
+
+def under(board: Leaderboard) -> tuple[str, ...]:
+    """The conditions, in a few lines."""
+    conditions = board.conditions
+    machine, data = conditions.machine, conditions.data
+    quota = f", quota of {counted(machine.cpu_quota, 'core')}" if machine.cpu_quota is not None else ""
+    load = f", {machine.busy_cores:.1f} cores busy with other work at the start"
+    rows = f"{counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
+    form = f" ({FORMS[conditions.form]})" if conditions.form is not None else ""
+    runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
+    libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
+    versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
+    vectors = ", ".join(machine.instructions) or "no vector extensions known"
+    cores = conditions.pinned_cores
+    pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
+    rounds = max((standing.rounds for standing in board.standings), default=0)
+    return (
+        f"{machine.cpu} ({vectors}), {counted(conditions.threads, 'thread')} on "
+        f"{counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
+        f"{rows}{form}{resolved(board)}; {conditions.timed_examples} timed, {sizes(conditions)}",
+        f"{scenario(conditions)}; {counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
+        around(board),
+    )

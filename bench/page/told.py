@@ -1,0 +1,119 @@
+"""A run as sections of the page, each made by one function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench import described
+from bench.leaderboard import Leaderboard, rank
+from bench.page import conditions, groups, headline, lineage, reproduce, ridges, scatter, table
+from bench.page.groups import Found, Gathered
+from bench.page.view import Group, OtherRun, Page, RunView, Section, State
+from bench.standing import judge_of
+from ftc import __version__
+from ftc.measurement import Run
+
+_USUAL_CELLS = 2
+"""Latency and throughput, which are in the leaderboard itself."""
+
+
+def page(found: Sequence[Found], base: Path) -> Page:
+    """The whole view.
+
+    :param found: runs of each file in the order of the file, at least one
+    :param base: the directory that the commands on the page are for
+    """
+    gathered = groups.gather(found)
+    made = tuple(_group(number, group, gathered, base) for number, group in enumerate(gathered, start=1))
+    names = dict.fromkeys(_subject(one.run) for group in gathered for one in group.shown)
+    return Page(", ".join(names), __version__, made)
+
+
+def _group(number: int, group: Gathered, every: Sequence[Gathered], base: Path) -> Group:
+    first = group.shown[0].run
+    title = f"Conditions {number} of {len(every)}: {_subject(first)}" if len(every) > 1 else ""
+    differs = groups.differences(first, every[0].shown[0].run) if number > 1 else ()
+    runs = tuple(_told(one, f"r{number}-{place}", base) for place, one in enumerate(group.shown, start=1))
+    return Group(title, differs, runs, tuple(_other(one) for one in group.others))
+
+
+def _told(one: Found, id: str, base: Path) -> RunView:
+    run, board = one.run, rank(one.run)
+    reference = judge_of(run).reference
+    name = reference.candidate.name if reference is not None else None
+    return RunView(
+        id=id,
+        started=run.started,
+        source=one.source,
+        state=_state(run),
+        headline=headline.headline(run, board, name),
+        remarks=tuple(described.remarks(board)),
+        sections=tuple(_sections(run, board, name, base)),
+    )
+
+
+def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -> Iterator[Section]:
+    if run.cautions:
+        yield Section("cautions", "Cautions", run.cautions)
+    yield _scatter(board, reference, ended=run.ended)
+    spread = ridges.ridges(run, board)
+    if spread is not None:
+        note = "Each curve is as high as the others; the line marks the median, the dot the 90th percentile."
+        yield Section("ridges", "Latency distributions", spread, note)
+    yield Section(
+        "table", "Leaderboard", table.leaderboard(board, reference, ended=run.ended), _ranked(board, reference)
+    )
+    if len(board.conditions.cells) > _USUAL_CELLS:
+        note = "Median time of a call in each cell that was timed, and speed against the reference in it."
+        yield Section("table", "Batch sizes and lengths", table.grid(board, ended=run.ended), note)
+    yield Section("lineage", "Lineage", lineage.lineage(board))
+    yield Section("conditions", "Conditions", conditions.conditions(run, board))
+    note = "Options that name columns, labels or a processor are not recorded; add them if they were given."
+    yield Section("reproduce", "Reproduce", reproduce.command(run, base), note)
+
+
+def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Section:
+    made = scatter.scatter(board, ended=ended)
+    title = "Accuracy and latency"
+    if made is None:
+        return Section("absent", title, "No accuracy is known beside a time: measure with labelled rows, --data FILE.")
+    return Section(
+        "scatter",
+        title,
+        made,
+        f"Bars are 95 % intervals of the difference to the reference: across of speed against {reference}, upright of "
+        "the drop in accuracy, in pairs of the same example. The line joins what nothing else beats in both.",
+    )
+
+
+def _ranked(board: Leaderboard, reference: str | None) -> str:
+    """How the ranking came about."""
+    budget = f"within {described.counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
+    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals."
+
+
+def _other(one: Found) -> OtherRun:
+    board = rank(one.run)
+    outcome = f"{board.winner.name}: {board.reason}" if board.winner is not None else board.reason
+    return OtherRun(
+        one.run.started,
+        one.source,
+        _state(one.run),
+        len(one.run.measurements),
+        outcome if one.run.ended else "no winner is named",
+    )
+
+
+def _state(run: Run) -> State:
+    return "complete" if run.ended else "interrupted"
+
+
+def _subject(run: Run) -> str:
+    """The checkpoint's name, or else the first candidate's."""
+    for known in run.measurements:
+        if known.candidate.is_root:
+            return known.candidate.name
+        if known.candidate.lineage:
+            return known.candidate.lineage[0].name
+    return run.measurements[0].candidate.name if run.measurements else run.root_id
