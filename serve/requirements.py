@@ -23,18 +23,21 @@ RUNTIME = {
 }
 
 
-def direct(manifest: Manifest) -> tuple[str, ...]:
-    """What the service itself imports for this artifact.
+def direct(*manifests: Manifest) -> tuple[str, ...]:
+    """What a service itself imports for these artifacts.
 
-    :raises InputError: if services cannot run the artifact's runtime
+    :raises InputError: if services cannot run an artifact's runtime
     """
-    runtime = manifest.run.runtime
-    if runtime not in RUNTIME:
-        raise InputError(
-            f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
-            "Export it to one of their formats: ftc export."
-        )
-    return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime])
+    needed = list(ALWAYS)
+    for manifest in manifests:
+        runtime = manifest.run.runtime
+        if runtime not in RUNTIME:
+            raise InputError(
+                f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
+                "Export it to one of their formats: ftc export."
+            )
+        needed += [*MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime]]
+    return tuple(dict.fromkeys(needed))
 
 
 def pinned(names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +44,16 @@ class Server:
         with _opener.open(request, timeout=START_S) as answer:
             return json.load(answer)
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON, return the JSON answered.
 
+        :param headers: that go with it, besides those that it always needs
         :raises RunError: if the answer is an error; the message holds it
         """
         request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **_key()}
+            self.url + path,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **_key(), **(headers or {})},
         )
         try:
             with _opener.open(request, timeout=START_S) as answer:

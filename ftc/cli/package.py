@@ -13,6 +13,7 @@ from ftc.cli import options
 from ftc.errors import InputError
 
 if TYPE_CHECKING:
+    from serve.bundle import Second
     from serve.edge import EdgeBundle
     from serve.package import Packaged
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="The edge bundle's file.  [default: ./NAME-ID.tar.gz]"
 )
 @options.artifacts_option
+@click.option(
+    "--ab", type=options.DIRECTORY, metavar="ARTIFACT", help="A second model that answers a share of the requests."
+)
+@click.option(
+    "--split",
+    metavar="N:N",
+    help="Weights of the first model and of --ab, such as 90:10.  [default: 50:50]",
+)
+@click.option(
+    "--shadow", type=options.DIRECTORY, metavar="ARTIFACT", help="A second model that answers copies of the requests."
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads of one run of the model.  [default: by runtime]")
 @click.option(
     "--max-batch-size",
@@ -61,6 +73,9 @@ def package(
     purpose: str,
     output: Path | None,
     artifacts: Path,
+    ab: Path | None,
+    split: str | None,
+    shadow: Path | None,
     threads: int | None,
     max_batch_size: int | None,
     max_latency_ms: int,
@@ -73,6 +88,11 @@ def package(
 
     Without ARTIFACT, the winner of the latest ftc bench. Bentos go to BentoML's store (BENTOML_HOME).
 
+    With --ab, a second model for the same task and labels answers its share of the requests; those with the same
+    header X-FTC-Session are answered by the same model, and X-FTC-Variant in the answer names it. With --shadow, a
+    second model answers copies of the requests in a process of its own, at the lowest priority; disagreements are
+    logged and counted, and nobody waits for them.
+
     With --for edge, write an archive for release pipelines instead: model, vocabulary, labels, golden examples, model
     card, checksums, SBOM, and a decoder in Python that has answered the golden examples. The same artifact gives the
     same bytes.
@@ -81,6 +101,8 @@ def package(
     ftc package                                       the winner
     ftc package artifacts/ckpt-onnx-dynamic-int8    this one
     ftc package --threads 2 --name sentiment          as it will be deployed
+    ftc package artifacts/a --ab artifacts/b --split 90:10    one request in ten is answered by b
+    ftc package artifacts/a --shadow artifacts/b      what would b have answered?
     ftc package --for edge -o sentiment.tar.gz        for devices
     """
     from bench.winner import latest_winner, measured
@@ -92,6 +114,9 @@ def package(
     if artifact is not None:
         refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)
+    second = _second(ab, split, shadow, artifacts)
+    if purpose == "edge" and second is not None:
+        raise InputError("an edge bundle holds one model: --ab and --shadow belong to a service.")
     if purpose == "edge":
         from serve.edge import package_edge
 
@@ -110,8 +135,28 @@ def package(
         max_body_bytes=max_body_bytes,
         measured=measured(chosen, artifacts),
     )
-    packaged = run(chosen, settings, name)
+    packaged = run(chosen, settings, name, second)
     click.echo(json.dumps(asdict(packaged)) if as_json else _report(packaged))
+
+
+def _second(ab: Path | None, split: str | None, shadow: Path | None, artifacts: Path) -> Second | None:
+    from bench.winner import measured
+    from ftc.checkpoint import open_any
+    from ftc.foreign.files import refuse
+    from serve.bundle import Second
+    from serve.split import share_of
+
+    if ab is not None and shadow is not None:
+        raise InputError("--ab and --shadow cannot be given together: a service has two models at most.")
+    if split is not None and ab is None:
+        raise InputError("--split says how requests are shared with a second model: name it with --ab.")
+    path = ab or shadow
+    if path is None:
+        return None
+    refuse(path, "packaged")
+    artifact = open_any(path)
+    share = share_of(split or "50:50") if ab is not None else 0.0
+    return Second(artifact, "ab" if ab is not None else "shadow", share, measured(artifact, artifacts))
 
 
 def _edge_report(bundle: EdgeBundle) -> str:
@@ -129,9 +174,10 @@ def _report(packaged: Packaged) -> str:
     from ftc.cli.show import size
 
     needs = ", ".join(packaged.requirements)
+    judge = "the artifact" if packaged.second is None else "the two artifacts"
     return (
         f"{packaged.tag}  {size(packaged.size_bytes)}  {packaged.runtime}\n"
-        f"  checked: started, and all {packaged.replayed} golden examples answered as by the artifact\n"
+        f"  checked: started, and all {packaged.replayed} golden examples answered as by {judge}\n"
         f"  needs: {needs} and what they need, {packaged.packages} pinned packages of {size(packaged.packages_bytes)}\n"
         f"  next: ftc serve, or bentoml containerize {packaged.tag}"
     )
