@@ -13,6 +13,7 @@ from ftc import golden
 from ftc.errors import RunError
 from ftc.tasks.task import open_task
 from serve.model import first_difference
+from serve.request import ALL_SCORES
 from serve.shadow_process import ShadowError, ShadowProcess
 from serve.split import SESSION, Split
 
@@ -27,6 +28,8 @@ TOLERANCE = 1e-5
 
 
 Scores = dict[str, float]
+
+_PAIR = ("text", "text_pair")
 
 
 def replay_all(bundle: Bundle, server: Server, code: Path) -> int:
@@ -81,7 +84,7 @@ def replay(artifact: Artifact, ask: Callable[[dict[str, Any]], Scores]) -> int:
     kept = golden.read(artifact.path)
     expected = open_task(artifact).decode({artifact.manifest.output: kept.expected})
     for number, (example, wanted) in enumerate(zip(kept.examples, expected, strict=True)):
-        difference = first_difference(ask(request_body(example)), wanted.scores, TOLERANCE)
+        difference = first_difference(ask(request_body(example) | {ALL_SCORES: True}), wanted.scores, TOLERANCE)
         if difference is not None:
             raise RunError(
                 f"the service answers golden example {number} of {artifact.manifest.name} differently: {difference}"
@@ -89,14 +92,16 @@ def replay(artifact: Artifact, ask: Callable[[dict[str, Any]], Scores]) -> int:
     return len(kept.examples)
 
 
-def request_body(example: Example) -> dict[str, Any]:
-    """The JSON that asks for one example and every score."""
-    if isinstance(example, str):
-        return {"texts": [example], "all_scores": True}
-    if isinstance(example, tuple):
-        return {"texts": [{"text": example[0], "text_pair": example[1]}], "all_scores": True}
+def request_body(*examples: Example) -> dict[str, Any]:
+    """The JSON that asks for some examples."""
+    if not isinstance(examples[0], str | tuple):
+        return {"images": [_base64(example) for example in examples]}
+    return {"texts": [text if isinstance(text, str) else dict(zip(_PAIR, text, strict=True)) for text in examples]}
+
+
+def _base64(image: Any) -> str:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(example).save(file, "PNG")  # lossless
-    return {"images": [base64.b64encode(file.getvalue()).decode()], "all_scores": True}
+    Image.fromarray(image).save(file, "PNG")  # lossless
+    return base64.b64encode(file.getvalue()).decode()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ftc import golden
 from ftc.artifact import Artifact
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.classification import Prediction
 from ftc.tasks.task import open_task
@@ -157,9 +157,11 @@ def test_a_service_is_ready_only_if_both_models_are_right(
         place = tmp_path / role
         place.mkdir()
         stage(text_int8, Settings(threads=1), place, Second(wrong, role, 0.5 if role == "ab" else 0.0))  # type: ignore[arg-type]
-        with serving("serve.service:FtcService", place, home=place) as server:
-            with pytest.raises(Exception, match=r"not ready \(503\)"):
-                server.wait_until_ready()
+        with (
+            serving("serve.service:FtcService", place, home=place) as server,
+            pytest.raises(RunError, match=r"not ready \(503\)"),
+        ):
+            server.wait_until_ready()
 
 
 @pytest.fixture(scope="module")
