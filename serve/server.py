@@ -103,7 +103,7 @@ def get(url: str, timeout_s: float = START_S) -> Any:
 
 def key_header() -> dict[str, str]:
     """What a request carries where a key is required; a server that was started here has the same environment."""
-    key = access.requiredkey_header()
+    key = access.required_key()
     return {} if key is None else {access.HEADER: key.decode()}
 
 
