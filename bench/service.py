@@ -155,7 +155,7 @@ def measure(
     overhead = None
     if around is not None:
         times = [turn.calls_ns[0] for turn in turns[SESSION]]
-        loads.append(_summary(SESSION, times, 1, None, 1e9 * sum(map(len, times)) / sum(map(sum, times)), Counter()))
+        loads.append(_summary(SESSION, times, 1, None, statistics.rows_per_second(times, 1), {}))
         overhead = _overhead(turns, around, options.seed)
     return ServiceRun(
         url=url,

@@ -28,25 +28,33 @@ class Settings:
         there are cores, or every core for one run
     :param max_batch_size: rows of concurrent requests that are put through the model together; None for 8, or 1 where
         the other rows of a batch change a row's answer
+    :param workers: processes, each with the model and a queue of its own, which share the cores; None for one
+    :param batch_wait_ms: how long a row waits for others that could go with it, if the model is idle
     :param max_latency_ms: a request that has waited longer than this is refused with 503
     :param max_items: texts or images that one request may have
     :param max_queue: rows of all requests that may be inside at once; beyond them requests are refused with 503
     :param max_body_bytes: the largest body of a request, larger ones are refused with 413; None for 1 MiB of texts and
         16 MiB of images
     :param measured: the leaderboard's row for this artifact, if there is one
+    :param tuned: what a measurement at packaging time has found, see `serve.tune`
     """
 
     threads: int | None = None
     max_batch_size: int | None = None
+    workers: int | None = None
+    batch_wait_ms: float = 0.0
     max_latency_ms: int = 60_000
     max_items: int = 256
     max_queue: int = 1024
     max_body_bytes: int | None = None
     measured: Mapping[str, Any] | None = None
+    tuned: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
             ("max-batch-size", self.max_batch_size, 1),
+            ("workers", self.workers, 1),
+            ("batch-wait-ms", self.batch_wait_ms, 0),
             ("max-latency-ms", self.max_latency_ms, 1),
             ("max-items", self.max_items, 1),
             ("max-queue", self.max_queue, self.max_items),  # the largest request must fit
@@ -55,6 +63,15 @@ class Settings:
             if value is not None and value < least:
                 raise InputError(f"--{name} must be at least {least}, got {value}.")
         SessionOptions(self.threads)  # refuses what no session takes
+
+    def on(self, cores: int) -> Settings:
+        """The settings on a machine of so many cores: what was measured on one with another number does not hold."""
+        if self.tuned is None or self.tuned["cores"] == cores:
+            return self
+        return replace(self, **{name: getattr(_DEFAULT, name) for name in self.tuned["chosen"]})
+
+
+_DEFAULT = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,10 @@ class Bundle:
     artifact: Artifact
     settings: Settings
     second: Second | None = None
+
+    def on(self, cores: int) -> Bundle:
+        """The bundle on a machine of so many cores."""
+        return replace(self, settings=self.settings.on(cores))
 
     @property
     def names(self) -> tuple[str, str]:

@@ -34,12 +34,12 @@ INDEPENDENT_TOLERANCE = 1e-3
 def threads_and_callers(runtime: str, settings: Settings) -> tuple[int, int]:
     """Threads of one run of the model on this machine, and how many runs go side by side in a process.
 
-    Without a number, a session whose calls go side by side gets one thread for each of as many calls as there
-    are cores; others get every core for one call. Threads of one operator wait for each other, calls do not.
+    Without a number, a session whose calls go side by side gets one thread for each of as many calls as the process
+    has cores; others get all of these for one call. Threads of one operator wait for each other, calls do not.
     """
     from ftc.runtimes import RUNTIMES
 
-    cores = available_cores()
+    cores = max(1, available_cores() // (settings.workers or 1))
     concurrent = RUNTIMES.load(runtime).concurrent
     threads = settings.threads or (1 if concurrent else cores)
     return threads, max(1, cores // threads) if concurrent else 1

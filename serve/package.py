@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,17 @@ class Packaged:
 
 
 def package(
-    artifact: Artifact, settings: Settings | None = None, name: str | None = None, second: Second | None = None
+    artifact: Artifact,
+    settings: Settings | None = None,
+    name: str | None = None,
+    second: Second | None = None,
+    tuner: Callable[[Settings], Settings] | None = None,
 ) -> Packaged:
     """Build a Bento from an artifact into BentoML's store.
 
     :param name: the Bento's name; None takes the artifact's, in the letters that BentoML allows
     :param second: another model for the same service
+    :param tuner: chooses what the settings leave open
     :raises InputError: if the name is not allowed, services cannot run the artifact's runtime, that cannot open it,
         or the second model has another task or other labels
     :raises RunError: if the built Bento does not start or answers differently; it does not get into the store
@@ -79,8 +85,11 @@ def package(
     packages = requirements.pinned(direct)
     version = store.new_version(name)
     tag = f"{name}:{version}"
+    settings = settings or Settings()
+    if tuner is not None:
+        settings = tuner(settings)
     with tempfile.TemporaryDirectory(prefix="ftc-package-") as place, store.workplace(tag) as home:
-        bundle = stage(artifact, settings or Settings(), Path(place), second)
+        bundle = stage(artifact, settings, Path(place), second)
         for opened in (bundle, *((bundle.of_second(),) if second is not None else ())):
             with progress(f"opening {opened.artifact.manifest.name} as the service will"), quiet_libraries():
                 Model.open(opened)

@@ -12,6 +12,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.types import ASGIApp
 
 from ftc.errors import InputError
+from ftc.runtimes.session import available_cores
 from serve import bundle, journal
 from serve.api import Api
 from serve.inside import Inside
@@ -21,7 +22,7 @@ from serve.openapi import document
 usage_stats.do_not_track.cache_clear()
 
 try:
-    BUNDLE = bundle.here()
+    BUNDLE = bundle.here().on(available_cores())
 except InputError as error:
     raise ImportError(str(error)) from error  # the one kind that BentoML reports without a traceback
 
@@ -59,7 +60,7 @@ class Lifecycle:
 
 FtcService = _WithApi(
     name="ftc",
-    config={"http": {"host": "127.0.0.1"}},
+    config={"http": {"host": "127.0.0.1"}, "workers": BUNDLE.settings.workers or 1},
     inner=Lifecycle,
     envs=[
         {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
