@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ftc.manifest import Manifest
 
 ALWAYS = ("bentoml", "numpy", "pydantic")
+# uvicorn's event loop and HTTP parser where they are there: what was checked with them is pinned with them
+WHERE_INSTALLED = ("uvloop", "httptools")
 MODALITY = {"text": ("tokenizers",), "image": ("pillow",)}
 # to package another runtime: a line here
 RUNTIME = {
@@ -37,7 +39,15 @@ def direct(*manifests: Manifest) -> tuple[str, ...]:
                 "Export it to one of their formats: ftc export."
             )
         needed += [*MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime]]
-    return tuple(dict.fromkeys(needed))
+    return tuple(dict.fromkeys([*needed, *filter(_is_installed, WHERE_INSTALLED)]))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def pinned(names: Sequence[str]) -> list[str]:

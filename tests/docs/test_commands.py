@@ -77,7 +77,8 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     for line in typed:
         if not line.startswith("ftc ") or line == "ftc serve":
             continue
-        short = " --time-budget 2" if line.startswith("ftc bench") else ""
+        measures = line.startswith("ftc bench") or line == "ftc package"
+        short = " --time-budget 2" if measures else ""
         result = subprocess.run(
             shlex.split(line + short), cwd=place, env=environment(place), capture_output=True, text=True, check=False
         )
@@ -87,6 +88,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
     assert ran[5:] == [
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize", "distill", "distill", "finetune"),
+        *("package", "package", "bench"),
         "package",
         *("inspect", "quantize", "bench"),
         *("bench", "bench"),
