@@ -101,7 +101,7 @@ class Api:
         inside, engine = self._inside, variant.engine
         access.check(headers, self._key)
         _require_method(scope, "POST")
-        if inside.wrong is not None:
+        if variant.wrong is not None:
             raise Refusal(503, "the model does not answer as it should; see the service's log", 60)
         with engine.place():
             raw = await body.read(receive, headers, inside.max_body_bytes)

@@ -24,14 +24,14 @@ MAX_BODY_BYTES = {True: 2**20, False: 2**24}
 class Inside:
     """Opened when the service starts, closed when it has answered its last request.
 
-    `wrong` says what a model answered otherwise than it should; None if all are right. `second` answers a share of the
-    requests, `shadow` copies of them.
+    `is_ready` is whether all models answered as they should. `second` answers a share of the requests, and `shadow`
+    copies of them.
     """
 
     first: Variant
     second: Variant | None = None
     shadow: Shadow | None = None
-    wrong: str | None
+    is_ready: bool
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -55,7 +55,7 @@ class Inside:
         elif second is not None:
             self.shadow = Shadow.open(theirs, self._bundle.of_second())
             found.append(self.shadow.wrong)
-        self.wrong = next((wrong for wrong in found if wrong is not None), None)
+        self.is_ready = all(wrong is None for wrong in found)
 
     def chosen(self, headers: Mapping[bytes, bytes]) -> Variant:
         """The model that answers a request with these headers."""

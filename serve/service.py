@@ -50,8 +50,8 @@ class Lifecycle:
         INSIDE.close()
 
     async def __is_ready__(self) -> bool:
-        """Whether the model answered its golden examples as it should when the service started."""
-        return INSIDE.wrong is None
+        """Whether every model answered its golden examples as it should when the service started."""
+        return INSIDE.is_ready
 
     async def __is_alive__(self) -> bool:
         """Whether the threads that run the model live, and none is stuck."""

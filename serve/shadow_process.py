@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -98,12 +99,16 @@ class ShadowProcess:
         """End the process at once."""
         self._process.kill()
         self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # what was being written goes nowhere
+                stream.close()  # type: ignore[union-attr]
 
     def _line(self, limit_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = b""
-        if select.select([self._process.stdout], [], [], limit_s)[0]:
-            line = self._process.stdout.readline()
+        with contextlib.suppress(ValueError):  # closed by `end` in another thread
+            if select.select([self._process.stdout], [], [], limit_s)[0]:
+                line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             self.end()
             raise ShadowError("its process has ended, or gave no answer in time")

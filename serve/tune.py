@@ -13,9 +13,10 @@ from ftc import golden
 from ftc.artifact import Artifact
 from ftc.console import progress, say
 from ftc.data import Example
+from ftc.quiet import quiet_libraries
 from ftc.runtimes import RUNTIMES
 from ftc.runtimes.session import available_cores
-from serve.bundle import Second, Settings
+from serve.bundle import Bundle, Second, Settings
 from serve.context import stage
 from serve.model import Model
 from serve.replay import request_body
@@ -85,14 +86,13 @@ def tune(artifact: Artifact, settings: Settings, compare: Compare, second: Secon
         place.mkdir()
         staged = stage(artifact, settings, place, second)
         stages = [_shapes(artifact, given)]
-        if not {"max_batch_size", "batch_wait_ms"} & given and Model.open(staged).rows_are_independent():
+        if not {"max_batch_size", "batch_wait_ms"} & given and _independent(staged):
             stages.append([replace(Choice(), **batch) for batch in _BATCHES])
         examples = golden.read(staged.artifact.path).examples
+        stages = [choices for choices in stages if choices]
         for number, choices in enumerate(stages):
             # what a stage changes is tried with what the one before it has chosen
-            ways = [best, *(replace(best, **_changed(choice)) for choice in choices if choice != Choice())]
-            if len(ways) < 2:
-                continue
+            ways = [best, *(replace(best, **_changed(choice)) for choice in choices)]
             with progress(f"measuring {len(ways)} ways to run the service ({number + 1} of {len(stages)})"):
                 speeds = _measured(artifact, settings, second, ways, examples, compare, Path(scratch) / str(number))
             tried += [
@@ -105,6 +105,8 @@ def tune(artifact: Artifact, settings: Settings, compare: Compare, second: Secon
                 if speed is not None and speed.low > 1.0 and speed.value >= WORTH
             ]
             best = max(worth, key=lambda pair: pair[0])[1] if worth else best
+    if not tried:
+        return settings
     chosen = _changed(best)
     say(f"settings: {best}, of {len(tried)} that were measured with {CLIENTS} clients on {available_cores()} cores")
     return replace(
@@ -119,6 +121,11 @@ _BATCHES: tuple[dict[str, Any], ...] = (
     {"max_batch_size": 2 * MAX_BATCH_SIZE},
     {"batch_wait_ms": WAIT_MS},
 )
+
+
+def _independent(bundle: Bundle) -> bool:
+    with quiet_libraries():
+        return Model.open(bundle).rows_are_independent()
 
 
 def _changed(choice: Choice) -> dict[str, Any]:

@@ -139,6 +139,6 @@ def test_a_model_that_fails_is_told_to_the_log_alone(
 
 def test_a_model_that_answers_wrongly_is_not_asked(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(inside, parts(GOOD))
-    monkeypatch.setattr(inside, "wrong", "golden example 0: wrong")
+    monkeypatch.setattr(inside.first, "wrong", "golden example 0: wrong")
     answer = asked(inside, parts(GOOD))
     assert (answer.status, answer.headers[b"retry-after"]) == (503, b"60")

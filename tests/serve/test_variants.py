@@ -147,6 +147,9 @@ def test_metadata_tells_of_both(ab_server: Server, text_int8: Artifact, text_onn
     assert (first["variant"], first["role"], first["share"]) == (text_int8.manifest.name, "first", 0.5)
     assert (second["id"], second["role"], second["share"]) == (text_onnx.manifest.id, "ab", 0.5)
     assert second["measured"] == {"p50_ns": 7}
+    predict = ab_server.get("/docs.json")["paths"]["/predict"]["post"]
+    assert [each["name"] for each in predict["parameters"]] == ["X-FTC-Session"]
+    assert set(predict["responses"]["200"]["headers"]) == {"X-FTC-Variant"}
 
 
 def test_a_service_is_ready_only_if_both_models_are_right(
