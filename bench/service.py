@@ -33,6 +33,7 @@ USUAL_SHARE = 0.7
 """Of what clients reach in a closed loop: the rate of the requests that arrive by chance, unless it is given."""
 
 _WARM_S = 0.5
+_SHORTEST_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,9 @@ def measure(
                 once_s = 1 / _warmed(url, requests, 1)
                 peak_per_s = _warmed(url, requests, clients)
             rate_per_s = rate_per_s or USUAL_SHARE * peak_per_s
-            turn_s = max(0.2, options.time_budget_s / (plan.PLANNED_ROUNDS * (4 if artifact is not None else 3)))
+            turn_s = max(
+                _SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * (4 if artifact is not None else 3))
+            )
             asking = {
                 ONE: _Asking(url, requests),
                 MANY: _Asking(url, requests, clients, seconds=turn_s),
