@@ -129,9 +129,8 @@ def measure(
                 once_s = 1 / _warmed(url, requests, 1)
                 peak_per_s = _warmed(url, requests, clients)
             rate_per_s = rate_per_s or USUAL_SHARE * peak_per_s
-            turn_s = max(
-                _SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * (4 if artifact is not None else 3))
-            )
+            ways = 3 if artifact is None else 4
+            turn_s = max(_SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * ways))
             asking = {
                 ONE: _Asking(url, requests),
                 MANY: _Asking(url, requests, clients, seconds=turn_s),
