@@ -69,6 +69,13 @@ def round_of(number: int, names: Sequence[str], counts: Sequence[int], calls: Se
     return Round(number, order, tuple(drawn(count, taken) for count, taken in zip(counts, calls, strict=True)))
 
 
+def poisson_ns(rate_per_s: float, queries: int, seed: Sequence[int]) -> list[int]:
+    """When queries arrive that come by chance, as a Poisson process: nanoseconds since the beginning, rising."""
+    waits_s = np.random.default_rng(list(seed)).exponential(1 / rate_per_s, queries)
+    times: list[int] = (np.cumsum(waits_s) * 1e9).astype(np.int64).tolist()
+    return times
+
+
 @dataclass(slots=True)
 class Patience:
     """When there are enough rounds: intervals are as narrow as asked, or the time budget has ended.

@@ -83,8 +83,6 @@ def _arrivals(options: Options, candidates: int) -> tuple[Callable[[int], Sequen
     queries = int(np.clip(rate_per_s * turn_s, LEAST_QUERIES, MOST_QUERIES))
 
     def arrivals_ns(number: int) -> Sequence[int]:
-        waits_s = np.random.default_rng([options.seed, number, 2]).exponential(1 / rate_per_s, queries)
-        times: list[int] = (np.cumsum(waits_s) * 1e9).astype(np.int64).tolist()
-        return times
+        return plan.poisson_ns(rate_per_s, queries, (options.seed, number, 2))
 
     return arrivals_ns, queries

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from clients import closed_loop, request
 from served import LOG, served, texts_of
 
+from bench.clients import closed_loop, request
 from serve.server import Server
 
 TOLERANCE = 0.05

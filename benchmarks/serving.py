@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from clients import Answers, closed_loop, request
 from served import served, texts_of
 
+from bench.clients import Answers, closed_loop, request
 from ftc.artifact import open_artifact
 from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
@@ -166,7 +166,7 @@ def main() -> None:
             f"  p50 {statistics.median(a.percentile_ms(0.5) for a in answers):6.1f} ms"
             f"  p99 {statistics.median(a.percentile_ms(0.99) for a in answers):6.1f} ms"
             f"  processor {statistics.median(result.cpu_ms for result in results) / per:5.2f} ms a row"
-            f"  not 200: {sum(len(a.latencies_ns) - a.statuses.get(200, 0) + a.broken for a in answers)}"
+            f"  not 200: {sum(a.errors for a in answers)}"
         )
     for name, rates in sessions.items():
         print(f"{name:40} {statistics.median(rates):7.0f} rows/s")

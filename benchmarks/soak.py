@@ -8,8 +8,10 @@ import random
 from pathlib import Path
 
 import psutil
-from clients import closed_loop, request
 from served import served, texts_of
+
+from bench.clients import closed_loop, open_loop, request
+from bench.plan import poisson_ns
 
 STEP_S = 10.0
 
@@ -40,10 +42,10 @@ def main() -> None:
         print(f"peak {peak:.0f} requests/s; steady {rate:.0f}")
         answered, errors, memory = 0, 0, list[int]()
         p99 = []
-        for _ in range(max(7, round(options.minutes * 60 / STEP_S))):
-            answers = closed_loop(server.url, requests, clients=32, seconds=STEP_S, rate_per_s=rate)
+        for step in range(max(7, round(options.minutes * 60 / STEP_S))):
+            answers = open_loop(server.url, requests, poisson_ns(rate, round(rate * STEP_S), (0, step)))
             answered += answers.statuses.get(200, 0)
-            errors += len(answers.latencies_ns) - answers.statuses.get(200, 0) + answers.broken
+            errors += answers.errors
             memory.append(_memory_bytes(server.process.pid))
             p99.append(answers.percentile_ms(0.99))
     after_a_minute = memory[round(60 / STEP_S) - 1]

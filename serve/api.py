@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ftc.errors import InputError
-from serve import access, body, journal
+from serve import access, body, journal, reading
 from serve.openapi import PAGE
 from serve.refusal import Refusal
-from serve.request import FORM_TYPE, Asked, media_type
+from serve.request import Asked
+from serve.split import VARIANT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from ftc.tasks.classification import Prediction
     from ftc.tasks.encoding import Encoded
     from serve.inside import Inside
+    from serve.variant import Variant
 
 _OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 """Probes carry no key."""
 
 _JSON = b"application/json"
+_JSON_HEADERS = [(b"content-type", _JSON)]
 
 _INLINE_BYTES = 4096
 """A body of texts up to this size is read and encoded at once; giving it to a thread takes longer."""
@@ -73,11 +75,15 @@ class Api:
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun_s = time.perf_counter()
-        inside, told = self._inside, dict[str, Any]()
+        inside, told, headers = self._inside, dict[str, Any](), dict(scope["headers"])
+        variant, more = inside.chosen(headers), _JSON_HEADERS
+        if inside.names is not None:
+            told["variant"] = variant.name
+            more = [*_JSON_HEADERS, (VARIANT, variant.header)]
         try:
-            answer = await self._answered(scope, receive, told)
+            answer = await self._answered(scope, receive, headers, variant, told)
             status = 200
-            await _send(send, status, answer)
+            await _send(send, status, answer, more)
         except Refusal as refusal:
             status, told["reason"] = refusal.status, refusal.message
             await _send_refusal(send, refusal)
@@ -86,35 +92,51 @@ class Api:
             journal.failed("predict", error)
             await _send(send, status, _json({"error": "the service failed; its log says why"}))
         took_s = time.perf_counter() - begun_s
-        inside.metrics.request(status, took_s)
+        variant.metrics.request(status, took_s)
         journal.write("predict", status=status, took_ms=round(1e3 * took_s, 2), **told)
 
-    async def _answered(self, scope: Scope, receive: Receive, told: dict[str, Any]) -> bytes:
-        headers, inside = dict(scope["headers"]), self._inside
+    async def _answered(
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], variant: Variant, told: dict[str, Any]
+    ) -> bytes:
+        inside, engine = self._inside, variant.engine
         access.check(headers, self._key)
         _require_method(scope, "POST")
-        if inside.wrong is not None:
+        if variant.wrong is not None:
             raise Refusal(503, "the model does not answer as it should; see the service's log", 60)
-        with inside.engine.place():
+        with engine.place():
             raw = await body.read(receive, headers, inside.max_body_bytes)
-            asked, rows = await self._prepared(raw, headers)
-            with inside.engine.place(len(rows) - 1):
-                predictions = await inside.engine.answer(rows)
-        inside.count(rows, predictions)
+            asked, rows = await self._prepared(raw, headers, variant)
+            with engine.place(len(rows) - 1):
+                predictions = await engine.answer(rows)
+        variant.count(rows, predictions)
         told |= {"rows": len(rows), "longest": max(row.length for row in rows)}
+        if inside.shadow is not None:
+            inside.shadow.offer(raw, headers.get(b"content-type", b""), predictions)
         return answers_json(rows, predictions, is_text=inside.is_text, all_scores=asked.all_scores)
 
-    async def _prepared(self, raw: bytes, headers: Mapping[bytes, bytes]) -> tuple[Asked, list[Encoded]]:
-        kind, inside = media_type(headers), self._inside
-        if inside.is_text and len(raw) <= _INLINE_BYTES:
-            return _encoded(inside, raw, kind)
+    async def _prepared(
+        self, raw: bytes, headers: Mapping[bytes, bytes], variant: Variant
+    ) -> tuple[Asked, list[Encoded]]:
+        is_text, most = self._inside.is_text, self._inside.settings.max_items
+
+        def prepare() -> tuple[Asked, list[Encoded]]:
+            asked = reading.read(is_text, raw, headers, most)
+            return asked, reading.encoded(variant.model.task, asked)
+
+        if is_text and len(raw) <= _INLINE_BYTES:
+            return prepare()
         loop = asyncio.get_running_loop()
-        if inside.is_text or kind != FORM_TYPE:
-            return await loop.run_in_executor(self._threads, _encoded, inside, raw, kind)
+        if not reading.is_form(is_text, headers):
+            return await loop.run_in_executor(self._threads, prepare)
         from serve.images import read_form
 
-        files, all_scores = await read_form(raw, headers, inside.settings.max_items)
-        return await loop.run_in_executor(self._threads, _encoded_files, inside, files, all_scores)
+        files, all_scores = await read_form(raw, headers, most)
+
+        def prepare_files() -> tuple[Asked, list[Encoded]]:
+            asked = reading.read_files(files, all_scores, most)
+            return asked, reading.encoded(variant.model.task, asked)
+
+        return await loop.run_in_executor(self._threads, prepare_files)
 
 
 def answers_json(
@@ -132,30 +154,6 @@ def answers_json(
     return _json(answers)
 
 
-def _encoded(inside: Inside, raw: bytes, kind: str) -> tuple[Asked, list[Encoded]]:
-    most = inside.settings.max_items
-    if not inside.is_text:
-        from serve.images import read_base64
-
-        return _encoded_files(inside, *read_base64(raw, kind, most))
-    from serve.texts import read_texts
-
-    return _rows(inside, read_texts(raw, kind, most))
-
-
-def _encoded_files(inside: Inside, files: Sequence[bytes], all_scores: bool) -> tuple[Asked, list[Encoded]]:
-    from serve.images import decoded
-
-    return _rows(inside, decoded(files, all_scores, inside.settings.max_items))
-
-
-def _rows(inside: Inside, asked: Asked) -> tuple[Asked, list[Encoded]]:
-    try:
-        return asked, inside.model.task.encode_each(asked.examples)
-    except InputError as error:
-        raise Refusal(400, str(error)) from error
-
-
 def _require_method(scope: Scope, method: str) -> None:
     if scope["method"] != method:
         raise Refusal(405, f"this path takes {method} alone")
@@ -166,7 +164,7 @@ def _json(value: Any) -> bytes:
 
 
 async def _send_refusal(send: Send, refusal: Refusal) -> None:
-    headers = [(b"content-type", _JSON)]
+    headers = list(_JSON_HEADERS)
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     if refusal.status == 401:
@@ -174,9 +172,7 @@ async def _send_refusal(send: Send, refusal: Refusal) -> None:
     await _send(send, refusal.status, _json({"error": refusal.message}), headers)
 
 
-async def _send(
-    send: Send, status: int, content: bytes, more: Sequence[tuple[bytes, bytes]] = ((b"content-type", _JSON),)
-) -> None:
+async def _send(send: Send, status: int, content: bytes, more: Sequence[tuple[bytes, bytes]] = _JSON_HEADERS) -> None:
     headers = [(b"content-length", str(len(content)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import ftc
 from ftc import golden
 from ftc.artifact import Artifact, draft, open_artifact, seal
 from ftc.console import progress
-from serve.bundle import MODEL, Bundle, Settings, write_settings
+from serve.bundle import MODEL, SECOND, Bundle, Second, Settings, write_settings
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "cli", "demo")
 
 
-def stage(artifact: Artifact, settings: Settings, directory: Path) -> Bundle:
-    """Fill an empty directory with the packages, the artifact and `service.json`.
+def stage(artifact: Artifact, settings: Settings, directory: Path, second: Second | None = None) -> Bundle:
+    """Fill an empty directory with the packages, the artifact, the second one if there is one, and `service.json`.
 
     A checkpoint becomes an artifact on the way: it gets a manifest, and golden examples answered by itself.
 
@@ -24,15 +25,19 @@ def stage(artifact: Artifact, settings: Settings, directory: Path) -> Bundle:
     """
     for source in (Path(ftc.__file__).parent, Path(__file__).parent):
         shutil.copytree(source, directory / source.name, ignore=_LEFT_OUT)
-    model = directory / MODEL
-    if artifact.manifest.files:
-        open_artifact(artifact.path, verify=True)
-        shutil.copytree(artifact.path, model, copy_function=_link_or_copy)
-        staged = open_artifact(model)
-    else:
-        staged = _sealed_checkpoint(artifact, settings, model)
-    write_settings(settings, directory)
-    return Bundle(staged, settings)
+    staged = _placed(artifact, settings, directory / MODEL)
+    if second is not None:
+        second = replace(second, artifact=_placed(second.artifact, settings, directory / SECOND))
+    write_settings(settings, second, directory)
+    return Bundle(staged, settings, second)
+
+
+def _placed(artifact: Artifact, settings: Settings, target: Path) -> Artifact:
+    if not artifact.manifest.files:
+        return _sealed_checkpoint(artifact, settings, target)
+    open_artifact(artifact.path, verify=True)
+    shutil.copytree(artifact.path, target, copy_function=_link_or_copy)
+    return open_artifact(target)
 
 
 def _sealed_checkpoint(artifact: Artifact, settings: Settings, target: Path) -> Artifact:

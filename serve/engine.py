@@ -44,8 +44,8 @@ class _Row:
 class Engine:
     """Takes rows from the event loop, and answers them in its own threads as soon as one of these is free.
 
-    Nothing waits for a batch to fill: what has gathered while the model was busy goes together, rows of like length
-    with the one that has waited longest. The queue holds no more rows than `max_queue`.
+    Nothing waits for a batch to fill unless it is told to: what has gathered while the model was busy goes together,
+    rows of like length with the one that has waited longest. The queue holds no more rows than `max_queue`.
     """
 
     def __init__(
@@ -56,12 +56,15 @@ class Engine:
         max_batch_size: int,
         max_queue: int,
         max_latency_s: float,
+        batch_wait_s: float = 0.0,
     ) -> None:
         """:param answer: called from `callers` threads at once
         :param max_latency_s: a row that has waited so long is refused instead of run
+        :param batch_wait_s: how long a row waits for others while there are fewer than `max_batch_size`
         """
         self._answer = answer
         self._max_batch_size, self._max_queue, self._max_latency_s = max_batch_size, max_queue, max_latency_s
+        self._batch_wait_s = batch_wait_s
         self._inside = 0
         self._waiting: list[_Row] = []
         self._changed = threading.Condition()
@@ -120,8 +123,8 @@ class Engine:
     def _work(self, number: int) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closing:
-                    self._changed.wait()
+                while not self._closing and (left_s := self._left_s()) != 0.0:
+                    self._changed.wait(left_s)
                 if not self._waiting:
                     return
                 rows = self._taken()
@@ -137,6 +140,14 @@ class Engine:
             self._busy_since_s[number] = None
             self._row_s += 0.1 * ((time.monotonic() - begun_s) / len(rows) - self._row_s)
             self._loop.call_soon_threadsafe(_deliver, rows, answers)
+
+    def _left_s(self) -> float | None:
+        """Until there is something to run; None while nothing waits."""
+        if not self._waiting:
+            return None
+        if self._batch_wait_s == 0.0 or len(self._waiting) >= self._max_batch_size:
+            return 0.0
+        return max(0.0, self._waiting[0].arrived_s + self._batch_wait_s - time.monotonic())
 
     def _taken(self) -> list[_Row]:
         # no more than its share, so that the other threads have something to run, too

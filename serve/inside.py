@@ -1,20 +1,19 @@
-"""What a running service holds: the opened model, its engine, and its counters."""
+"""What a running service holds: one model or two, and which of them answers a request."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ftc.runtimes.session import available_cores
 from ftc.tasks import TASKS
 from serve import journal
-from serve.engine import Engine
-from serve.metrics import Metrics
-from serve.model import Model
+from serve.metrics import Families
+from serve.shadow import Shadow
+from serve.split import SESSION, Split
+from serve.variant import Variant
 
 if TYPE_CHECKING:
-    from ftc.tasks.classification import Prediction
-    from ftc.tasks.encoding import Encoded
     from serve.bundle import Bundle
 
 
@@ -22,25 +21,17 @@ MAX_BODY_BYTES = {True: 2**20, False: 2**24}
 """Of texts, and of images, unless the settings say otherwise."""
 
 
-MAX_BATCH_SIZE = 8
-"""Rows that a thread takes at once unless the settings say otherwise; twice as many were no faster on one thread.
-
-Taken together and run alone, single texts cost a tenth less than taken one by one: threads change less often.
-"""
-
-
 class Inside:
     """Opened when the service starts, closed when it has answered its last request.
 
-    `wrong` says what the model answered otherwise than it should; None if it is right. `batches` says whether rows go
-    through the model together; alone if that would change their answers.
+    `is_ready` is whether all models answered as they should. `second` answers a share of the requests, and `shadow`
+    copies of them.
     """
 
-    model: Model
-    engine: Engine
-    metrics: Metrics
-    wrong: str | None
-    batches: bool
+    first: Variant
+    second: Variant | None = None
+    shadow: Shadow | None = None
+    is_ready: bool
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -48,57 +39,39 @@ class Inside:
         self.is_text = TASKS.load(bundle.artifact.manifest.task).modality == "text"
         self.preparing_threads = available_cores()
         self.max_body_bytes = bundle.settings.max_body_bytes or MAX_BODY_BYTES[self.is_text]
+        self.names = bundle.names if bundle.second is not None else None
+        self._split: Split | None = None
 
     def open(self) -> None:
-        """Load the model, let it answer its golden examples, and start the engine."""
-        manifest = self._bundle.artifact.manifest
-        self.model = Model.open(self._bundle)
-        self.metrics = Metrics(manifest.task, manifest.labels)
-        self.wrong = self.model.self_check()
-        if self.wrong is not None:
-            journal.failed("not ready", reason=self.wrong)
-        self.batches = self.settings.max_batch_size is not None or self.model.rows_are_independent()
-        self.engine = self.new_engine()
-        self.engine.start()
-        journal.write(
-            "started",
-            name=manifest.name,
-            id=manifest.id,
-            callers=self.model.callers,
-            batches=self.batches,
-        )
+        """Load the models, and let each answer its golden examples."""
+        families, second = Families(), self._bundle.second
+        ours, theirs = self._bundle.names
+        self.first = Variant(ours, self._bundle, families)
+        found = [self.first.wrong]
+        if second is not None and second.role == "ab":
+            self.second = Variant(theirs, self._bundle.of_second(), families)
+            self._split = Split(second.share, second.artifact.manifest.id)
+            found.append(self.second.wrong)
+        elif second is not None:
+            self.shadow = Shadow.open(theirs, self._bundle.of_second())
+            found.append(self.shadow.wrong)
+        self.is_ready = all(wrong is None for wrong in found)
 
-    def new_engine(self) -> Engine:
-        """An engine for the opened model, not started."""
-        return Engine(
-            self._answer,
-            callers=self.model.callers,
-            max_batch_size=self.settings.max_batch_size or MAX_BATCH_SIZE,
-            max_queue=self.settings.max_queue,
-            max_latency_s=self.settings.max_latency_ms / 1e3,
-        )
-
-    def _answer(self, rows: Sequence[Encoded]) -> list[Prediction]:
-        if self.batches:
-            self.metrics.batch_rows.observe(len(rows))
-            return self.model.answer(rows)
-        for _ in rows:
-            self.metrics.batch_rows.observe(1)
-        return self.model.answer_alone(rows)
+    def chosen(self, headers: Mapping[bytes, bytes]) -> Variant:
+        """The model that answers a request with these headers."""
+        if self.second is not None and self._split is not None and self._split.takes_second(headers.get(SESSION)):
+            return self.second
+        return self.first
 
     def close(self) -> None:
         """Answer what still waits, and say goodbye."""
-        self.engine.close()
+        self.first.engine.close()
+        if self.second is not None:
+            self.second.engine.close()
+        if self.shadow is not None:
+            self.shadow.close()
         journal.write("stopped")
 
     @property
     def is_alive(self) -> bool:
-        return self.engine.is_alive
-
-    def count(self, rows: Sequence[Encoded], predictions: Sequence[Prediction]) -> None:
-        """Count what was asked and answered."""
-        for row, prediction in zip(rows, predictions, strict=True):
-            self.metrics.input_length.observe(row.length)
-            self.metrics.answers[prediction.label].inc()
-            if row.truncated:
-                self.metrics.truncated.inc()
+        return self.first.engine.is_alive and (self.second is None or self.second.engine.is_alive)

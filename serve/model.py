@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ftc.tasks.classification import Prediction
     from ftc.tasks.encoding import Encoded
     from ftc.tasks.task import Task
-    from serve.bundle import Bundle
+    from serve.bundle import Bundle, Settings
 
 FLOAT_TOLERANCE = 1e-3
 """Largest difference of a score (0-1) that another processor's float arithmetic may cause."""
@@ -29,6 +29,20 @@ moves scores by hundredths, while a wrong tokenizer, label order or weight file 
 
 INDEPENDENT_TOLERANCE = 1e-3
 """Largest difference of a score that other rows of the same batch may cause without being said to change it."""
+
+
+def threads_and_callers(runtime: str, settings: Settings) -> tuple[int, int]:
+    """Threads of one run of the model on this machine, and how many runs go side by side in a process.
+
+    Without a number, a session whose calls go side by side gets one thread for each of as many calls as the process
+    has cores; others get all of these for one call. Threads of one operator wait for each other, calls do not.
+    """
+    from ftc.runtimes import RUNTIMES
+
+    cores = max(1, available_cores() // (settings.workers or 1))
+    concurrent = RUNTIMES.load(runtime).concurrent
+    threads = settings.threads or (1 if concurrent else cores)
+    return threads, max(1, cores // threads) if concurrent else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +61,11 @@ class Model:
     def open(cls, bundle: Bundle) -> Model:
         """Load tokenizer or image preprocessing, and the model with the bundle's number of threads.
 
-        Without a number, a session whose calls go side by side gets one thread for each of as many calls as there
-        are cores; others get every core for one call. Threads of one operator wait for each other, calls do not.
+        See `threads_and_callers`.
         """
-        from ftc.runtimes import RUNTIMES
-
-        threads, cores = bundle.settings.threads, available_cores()
-        concurrent = RUNTIMES.load(bundle.artifact.manifest.run.runtime).concurrent
-        if threads is None:
-            threads = 1 if concurrent else cores
+        threads, callers = threads_and_callers(bundle.artifact.manifest.run.runtime, bundle.settings)
         session = open_session(bundle.artifact, SessionOptions(threads))
-        return cls(bundle.artifact, session, open_task(bundle.artifact), max(1, cores // threads) if concurrent else 1)
+        return cls(bundle.artifact, session, open_task(bundle.artifact), callers)
 
     def answer(self, rows: Sequence[Encoded]) -> list[Prediction]:
         """One prediction for each row of a batch, in their order."""

@@ -46,7 +46,7 @@ def document(bundle: Bundle) -> Schema:
         for code, says in _REFUSALS.items()
     }
     answered = {"type": "array", "items": _reference("Answer")}
-    predict = {
+    predict: Schema = {
         "summary": f"Classify {'texts' if is_text else 'images'}",
         "description": "One answer for each item, in their order.",
         "requestBody": {"required": True, "content": content},
@@ -55,6 +55,18 @@ def document(bundle: Bundle) -> Schema:
             **refused,
         },
     }
+    if bundle.second is not None:
+        named = {"schema": {"type": "string"}, "description": "the model that answered; see /metadata"}
+        predict["responses"]["200"]["headers"] = {"X-FTC-Variant": named}
+    if bundle.second is not None and bundle.second.role == "ab":
+        predict["parameters"] = [
+            {
+                "name": "X-FTC-Session",
+                "in": "header",
+                "description": "requests with the same value are answered by the same model",
+                "schema": {"type": "string"},
+            }
+        ]
     return {
         "openapi": "3.0.3",
         "info": {"title": manifest.name, "version": manifest.id, "description": f"{manifest.task}, made by ftc"},

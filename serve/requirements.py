@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ftc.manifest import Manifest
 
 ALWAYS = ("bentoml", "numpy", "pydantic")
+# uvicorn's event loop and HTTP parser where they are there: what was checked with them is pinned with them
+WHERE_INSTALLED = ("uvloop", "httptools")
 MODALITY = {"text": ("tokenizers",), "image": ("pillow",)}
 # to package another runtime: a line here
 RUNTIME = {
@@ -23,18 +25,29 @@ RUNTIME = {
 }
 
 
-def direct(manifest: Manifest) -> tuple[str, ...]:
-    """What the service itself imports for this artifact.
+def direct(*manifests: Manifest) -> tuple[str, ...]:
+    """What a service itself imports for these artifacts.
 
-    :raises InputError: if services cannot run the artifact's runtime
+    :raises InputError: if services cannot run an artifact's runtime
     """
-    runtime = manifest.run.runtime
-    if runtime not in RUNTIME:
-        raise InputError(
-            f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
-            "Export it to one of their formats: ftc export."
-        )
-    return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime])
+    needed = list(ALWAYS)
+    for manifest in manifests:
+        runtime = manifest.run.runtime
+        if runtime not in RUNTIME:
+            raise InputError(
+                f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
+                "Export it to one of their formats: ftc export."
+            )
+        needed += [*MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime]]
+    return tuple(dict.fromkeys([*needed, *filter(_is_installed, WHERE_INSTALLED)]))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def pinned(names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +40,18 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON that a GET answers with."""
-        request = urllib.request.Request(self.url + path, headers=_key())
-        with _opener.open(request, timeout=START_S) as answer:
-            return json.load(answer)
+        return get(self.url + path)
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON, return the JSON answered.
 
+        :param headers: that go with it, besides those that it always needs
         :raises RunError: if the answer is an error; the message holds it
         """
         request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **_key()}
+            self.url + path,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **key_header(), **(headers or {})},
         )
         try:
             with _opener.open(request, timeout=START_S) as answer:
@@ -94,8 +95,14 @@ class Server:
         return set()
 
 
-def _key() -> dict[str, str]:
-    # the server has the same environment
+def get(url: str, timeout_s: float = START_S) -> Any:
+    """The JSON that a GET answers with."""
+    with _opener.open(urllib.request.Request(url, headers=key_header()), timeout=timeout_s) as answer:
+        return json.load(answer)
+
+
+def key_header() -> dict[str, str]:
+    """What a request carries where a key is required; a server that was started here has the same environment."""
     key = access.required_key()
     return {} if key is None else {access.HEADER: key.decode()}
 

@@ -12,6 +12,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.types import ASGIApp
 
 from ftc.errors import InputError
+from ftc.runtimes.session import available_cores
 from serve import bundle, journal
 from serve.api import Api
 from serve.inside import Inside
@@ -21,7 +22,7 @@ from serve.openapi import document
 usage_stats.do_not_track.cache_clear()
 
 try:
-    BUNDLE = bundle.here()
+    BUNDLE = bundle.here().on(available_cores())
 except InputError as error:
     raise ImportError(str(error)) from error  # the one kind that BentoML reports without a traceback
 
@@ -49,8 +50,8 @@ class Lifecycle:
         INSIDE.close()
 
     async def __is_ready__(self) -> bool:
-        """Whether the model answered its golden examples as it should when the service started."""
-        return INSIDE.wrong is None
+        """Whether every model answered its golden examples as it should when the service started."""
+        return INSIDE.is_ready
 
     async def __is_alive__(self) -> bool:
         """Whether the threads that run the model live, and none is stuck."""
@@ -59,7 +60,7 @@ class Lifecycle:
 
 FtcService = _WithApi(
     name="ftc",
-    config={"http": {"host": "127.0.0.1"}},
+    config={"http": {"host": "127.0.0.1"}, "workers": BUNDLE.settings.workers or 1},
     inner=Lifecycle,
     envs=[
         {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ftc.artifact import draft
 from ftc.errors import InputError
@@ -36,11 +37,23 @@ def find(tag: str) -> str:
 
     :raises InputError: if there is no such Bento
     """
+    return str(_get(tag).tag)
+
+
+def path_of(tag: str) -> str:
+    """The directory of a Bento in the store.
+
+    :raises InputError: if there is no such Bento
+    """
+    return str(_get(tag).path)
+
+
+def _get(tag: str) -> Any:
     import bentoml
     from bentoml.exceptions import BentoMLException
 
     try:
-        return str(bentoml.bentos.get(tag).tag)
+        return bentoml.bentos.get(tag)
     except (BentoMLException, ValueError) as error:
         known = ", ".join(str(bento.tag) for bento in bentoml.bentos.list()) or "none"
         raise InputError(

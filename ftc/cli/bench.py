@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
+from ftc.cli.bench_service import bench_service, refuse_others
 from ftc.console import caution, progress, say
+from ftc.errors import InputError
 
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
@@ -69,7 +71,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     show_default=True,
     help="Rank by latency one by one, by throughput, or by latency of queries that arrive by chance.",
 )
-@click.option("--rate", type=float, metavar="QPS", help="Server: queries in a second.")
+@click.option(
+    "--rate",
+    type=float,
+    metavar="QPS",
+    help="Server, --service: queries in a second.  [of a service: 70% of what clients reach]",
+)
 @click.option("--latency-bound", type=float, metavar="MS", help="Server: what an answer may take.")
 @click.option("--batch-sizes", callback=_numbers, metavar="N,N,...", help="Time these as well.")
 @click.option("--lengths", callback=_numbers, metavar="N,N,...", help="Time texts of so many tokens as well.")
@@ -97,6 +104,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="[URI]",
     help="Log to MLflow as well, one run for each candidate.  [default URI: MLflow's own, sqlite:///mlflow.db]",
 )
+@click.option(
+    "--service",
+    metavar="URL|BENTO",
+    help="Measure a running service, or that of a Bento (tag or directory), beside the bare session of its artifact.",
+)
+@click.option("--clients", type=click.IntRange(1, 1000), default=32, show_default=True, help="Of --service.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options
@@ -124,6 +137,8 @@ def bench(
     resume: bool,
     compare: Path | None,
     tracking_uri: str | None,
+    service: str | None,
+    clients: int,
     device: str,
     seed: int,
     task: str | None,
@@ -151,6 +166,11 @@ def bench(
     ftc bench --data test.tsv --resume                      go on after a crash
     ftc bench --data test.tsv --mlflow                      logged to mlflow.db here
     ftc bench --compare old.jsonl                           did this release get slower? 3 if so
+    ftc bench --service http://127.0.0.1:3000 --data test.tsv   a service: one client, 32, and requests by chance
+    ftc bench --service NAME:latest --data test.tsv --rate 50   a Bento, started here, and its overhead
+
+    A service is asked by one client, by --clients that wait for their answers, and by a Poisson process whose latency
+    counts from the intended arrival; --batch-size is then the rows of a request, 1 unless it is given.
     """
     from bench.candidates import select
     from bench.report import show, to_json
@@ -160,6 +180,32 @@ def bench(
 
     if compare is not None:
         _compare(compare, output or artifacts / FILE_NAME, as_json)
+        return
+    if service is not None:
+        from click.core import ParameterSource
+
+        context = click.get_current_context()
+        refuse_others(context)
+        if len(paths) > 1:
+            raise InputError("--service takes one artifact at most: the one that the service holds.")
+        bench_service(
+            service,
+            paths[0] if paths else None,
+            data,
+            clients=clients,
+            rows=batch_size if context.get_parameter_source("batch_size") is ParameterSource.COMMANDLINE else 1,
+            wanted=Options(
+                threads=threads,
+                time_budget_s=time_budget,
+                precision=precision,
+                seed=seed,
+                time_limit_s=time_limit,
+            ),
+            rate_per_s=rate,
+            output=output,
+            as_json=as_json,
+            **columns,
+        )
         return
     wanted = Options(
         threads=threads,

@@ -78,7 +78,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         if not line.startswith("ftc ") or line == "ftc serve":
             continue
         budgets = {"bench": " --time-budget 2", "optimize": " --time-budget 30"}
-        short = budgets.get(line.split()[1], "")
+        short = " --time-budget 2" if line == "ftc package" else budgets.get(line.split()[1], "")
         result = subprocess.run(
             shlex.split(line + short), cwd=place, env=environment(place), capture_output=True, text=True, check=False
         )
@@ -89,6 +89,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         "optimize",
         *("quantize", "quantize", "export", "doctor"),
         *("prune", "quantize", "distill", "distill", "finetune"),
+        *("package", "package", "bench"),
         "package",
         *("inspect", "quantize", "bench"),
         *("bench", "bench"),

@@ -57,18 +57,18 @@ async def _nothing(*_: Any) -> None:
 
 def asked(inside: Inside, receive: Receive, headers: Sequence[tuple[bytes, bytes]] = (), fill: int = 0) -> Answer:
     async def main() -> Answer:
-        if not hasattr(inside, "model"):
+        if not hasattr(inside, "first"):
             inside.open()
-            inside.engine.close()
-        inside.engine = inside.new_engine()
-        inside.engine.start()
+            inside.first.engine.close()
+        inside.first.engine = inside.first.new_engine()
+        inside.first.engine.start()
         answer = Answer()
         scope = {"type": "http", "method": "POST", "path": "/predict", "headers": list(headers)}
         try:
-            with inside.engine.place(fill):
+            with inside.first.engine.place(fill):
                 await Api(_nothing, inside, {}, {})(scope, receive, answer)
         finally:
-            await asyncio.to_thread(inside.engine.close)
+            await asyncio.to_thread(inside.first.engine.close)
         return answer
 
     return asyncio.run(main())
@@ -127,7 +127,7 @@ def test_a_model_that_fails_is_told_to_the_log_alone(
 
     journal.begin(quiet=True)
     with monkeypatch.context() as patch:
-        patch.setattr(type(inside.model.session), "run", lambda *_: fails(None))
+        patch.setattr(type(inside.first.model.session), "run", lambda *_: fails(None))
         answer = asked(inside, parts(b'{"texts": "our secret"}'))
     assert answer.status == 500
     assert b"reason" not in answer.content
@@ -139,6 +139,6 @@ def test_a_model_that_fails_is_told_to_the_log_alone(
 
 def test_a_model_that_answers_wrongly_is_not_asked(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(inside, parts(GOOD))
-    monkeypatch.setattr(inside, "wrong", "golden example 0: wrong")
+    monkeypatch.setattr(inside.first, "wrong", "golden example 0: wrong")
     answer = asked(inside, parts(GOOD))
     assert (answer.status, answer.headers[b"retry-after"]) == (503, b"60")

@@ -147,6 +147,25 @@ def test_what_has_waited_too_long_is_refused() -> None:
     assert refused.status == 503
 
 
+def test_a_row_waits_for_others_only_if_told_to_and_no_longer() -> None:
+    recorded = Recorded()
+    recorded.gate.set()
+
+    async def work(engine: Engine) -> Any:
+        first = asyncio.ensure_future(asked(engine, 9))
+        await asyncio.sleep(0.05)
+        assert recorded.batches == []
+        return await asyncio.gather(first, asked(engine, 10))
+
+    assert run(recorded, work, batch_wait_s=60.0, max_batch_size=2) == [["9"], ["10"]]
+    assert recorded.batches == [[9, 10]]
+
+    async def alone(engine: Engine) -> Any:
+        return await asked(engine, 11)
+
+    assert run(recorded, alone, batch_wait_s=0.01) == ["11"]
+
+
 def test_closing_answers_what_waits() -> None:
     recorded = Recorded()
 

@@ -59,7 +59,7 @@ def test_a_killed_run_leaves_no_bento_and_the_next_one_no_trace_of_it(
     text_int8: Artifact, bentoml_home: Path, tmp_path: Path
 ) -> None:
     before = _tags()
-    command = [sys.executable, "-m", "ftc", "package", str(text_int8.path), "--name", "killed"]
+    command = [sys.executable, "-m", "ftc", "package", str(text_int8.path), "--name", "killed", "--no-tune"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         deadline = time.monotonic() + 120
