@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftc.errors import InputError, MissingExtra
+from ftc.huggingface.timm_network import LIBRARY, TIMM
 
 if TYPE_CHECKING:
     from ftc.manifest import Manifest
@@ -34,7 +35,8 @@ def direct(manifest: Manifest) -> tuple[str, ...]:
             f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
             "Export it to one of their formats: ftc export."
         )
-    return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime])
+    wrapped = (TIMM,) if manifest.run.session_config.get(LIBRARY) == TIMM else ()
+    return (*ALWAYS, *MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime], *wrapped)
 
 
 def pinned(names: Sequence[str]) -> list[str]:
