@@ -39,6 +39,8 @@ _HEADINGS = (
     "drop\npoints",
     "RAM\nMB",
     "load\ns",
+    "GPU\nMB",
+    "power\nW",
 )
 
 
@@ -50,8 +52,8 @@ def to_json(board: Leaderboard) -> str:
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
 
 
-_LIBRARIES = {"litert": "ai-edge-litert"}
-"""What brings a runtime, where that has another name."""
+_LIBRARIES = {"litert": ("ai-edge-litert",), "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "tensorrt")}
+"""What brings a runtime, where that has another name, or several."""
 
 
 def show(board: Leaderboard, artifacts: Path, console: Console | None = None) -> None:
@@ -80,7 +82,13 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(board):
         console.print(Text(remark, style="dim"), soft_wrap=True)
-    if board.winner is not None and board.winner.format != "keras" and not is_foreign(Path(board.winner.path)):
+    on_cpu = board.conditions.gpu is None  # services run there
+    if (
+        on_cpu
+        and board.winner is not None
+        and board.winner.format != "keras"
+        and not is_foreign(Path(board.winner.path))
+    ):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
         console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
 
@@ -89,7 +97,7 @@ def _table(board: Leaderboard) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("candidate", overflow="fold")
     root = next((standing.candidate.runtime for standing in board.standings if standing.candidate.is_root), "torch")
-    shown = [not heading.startswith("p99") or any(s.p99_ns for s in board.standings) for heading in _HEADINGS]
+    shown = _shown(board)
     for heading in itertools.compress(_HEADINGS, shown):
         name = board.main_metric if heading == "accuracy" else heading.format(root)
         table.add_column(name, justify="right", overflow="fold")
@@ -98,6 +106,16 @@ def _table(board: Leaderboard) -> Table:
         cells = itertools.compress(_cells(standing, board.main_metric), shown)
         table.add_row(standing.candidate.name, *cells, style=style)
     return table
+
+
+def _shown(board: Leaderboard) -> list[bool]:
+    """Which columns there is something to say in."""
+    told = {
+        "p99\nms": any(standing.p99_ns for standing in board.standings),
+        "GPU\nMB": any(standing.peak_gpu_bytes for standing in board.standings),
+        "power\nW": any(standing.power_w for standing in board.standings),
+    }
+    return [told.get(heading, True) for heading in _HEADINGS]
 
 
 def _grid(board: Leaderboard) -> Table:
@@ -146,6 +164,8 @@ def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
         _drop(standing),
         _number(standing.peak_rss_bytes, 1e-6, 0),
         _number(standing.load_ns, 1e-9, 2),
+        _number(standing.peak_gpu_bytes, 1e-6, 0),
+        _number(standing.power_w, 1, 0),
     )
 
 
@@ -214,14 +234,15 @@ def _conditions(board: Leaderboard) -> tuple[str, ...]:
     rows = f"{_counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
     form = f" ({_FORMS[conditions.form]})" if conditions.form is not None else ""
     runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
-    libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
+    libraries = [name for runtime in runtimes for name in _LIBRARIES.get(runtime, (runtime,))]
     versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     cores = conditions.pinned_cores
     pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
     rounds = max((standing.rounds for standing in board.standings), default=0)
+    gpu = f"{conditions.gpu}; " if conditions.gpu is not None else ""
     return (
-        f"{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
+        f"{gpu}{machine.cpu} ({vectors}), {_counted(conditions.threads, 'thread')} on "
         f"{_counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
         f"{rows}{form}{_resolved(board)}; {conditions.timed_examples} timed, {_sizes(conditions)}",
         f"{_scenario(conditions)}; {_counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
