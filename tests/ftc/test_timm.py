@@ -31,6 +31,9 @@ from tests.conftest import IMAGE_LABELS
 
 timm = pytest.importorskip("timm", reason="timm is not installed: pip install -c constraints.txt -e '.[timm]'")
 
+SMALL = {"resnet10t": {"channels": [16, 32, 48, 64], "stem_width": 16}, "mobilenetv3_small_050": {}}
+"""What the networks are made with besides: timm writes it into config.json, and it must be read from there."""
+
 LEAST = {"input_size": (3, 64, 64), "crop_pct": 0.875, "interpolation": "bicubic", "crop_mode": "center"}
 
 
@@ -39,7 +42,7 @@ def network(architecture: str = "resnet10t") -> Any:
     import torch
 
     torch.manual_seed(0)
-    model = timm.create_model(architecture, num_classes=len(IMAGE_LABELS)).eval()
+    model = timm.create_model(architecture, num_classes=len(IMAGE_LABELS), **SMALL[architecture]).eval()
     with torch.no_grad():
         model.get_classifier().weight.mul_(30)
     return model
@@ -80,7 +83,13 @@ def wrapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in LEAST.items()}
     config = TimmWrapperConfig.from_dict(
-        {"architecture": "resnet10t", "pretrained_cfg": plain, "label_names": list(IMAGE_LABELS), "num_classes": 3}
+        {
+            "architecture": "resnet10t",
+            "model_args": SMALL["resnet10t"],
+            "pretrained_cfg": plain,
+            "label_names": list(IMAGE_LABELS),
+            "num_classes": 3,
+        }
     )
     model = TimmWrapperForImageClassification(config)
     model.timm_model.load_state_dict(network().state_dict())
@@ -179,7 +188,7 @@ def test_half_of_it_is_pruned_and_opened_again(architecture: str, image_data: Da
 
 
 def test_a_pruned_one_is_quantized(image_data: Dataset, tmp_path: Path) -> None:
-    source = open_any(saved(tmp_path / "hub", "mobilenetv3_small_050", input_size=(3, 32, 32)))
+    source = open_any(saved(tmp_path / "hub", input_size=(3, 32, 32)))
     pruned = apply(STEPS.load("prune-channels")(0.8), source, tmp_path / "pruned", data=image_data)
     int8 = quantize(pruned, tmp_path / "made", mode="static", data=image_data)
     assert int8.manifest.facts.size_bytes < 0.5 * pruned.manifest.facts.size_bytes
