@@ -10,6 +10,7 @@ machine that was lent: the table goes to stdout, all else to stderr, and raw sam
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,12 +24,15 @@ from compress.verbs import export
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import load
+from ftc.errors import FtcError
+from ftc.gpu import chosen
 
 HEADINGS = ("variant", "p50 ms", "x", "rows/s", "accuracy", "same label", "GPU MB", "power W", "first call s")
 
 
 def main() -> None:
     given = _arguments()
+    chosen()  # without a GPU there is nothing to export for
     with tempfile.TemporaryDirectory() as place:
         root = open_any(given.checkpoint)
         task = root.manifest.preprocessing.kind
@@ -107,4 +111,8 @@ def _number(value: float | None, factor: float, digits: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FtcError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
