@@ -17,6 +17,7 @@ _WORDS = {
     "memory_limit_bytes": "limit of memory",
     "platform": "operating system",
     "python": "version of Python",
+    "gpu": "GPU",
     "instructions": "instruction sets",
     "timed_examples": "number of timed examples",
     "form": "form of the rows",

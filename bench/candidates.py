@@ -13,6 +13,7 @@ from ftc.errors import InputError
 from ftc.foreign.files import is_foreign
 from ftc.keras.files import is_keras
 from ftc.measurement import Candidate
+from ftc.runtimes.variant import ON_CUDA, Variant
 from ftc.tasks.encoding import TOKENIZER_FILE
 
 
@@ -155,23 +156,27 @@ def _root_of(artifact: Artifact, given: Path | None) -> tuple[Artifact, ...]:
     return ()
 
 
-def described(artifact: Artifact, root_id: str) -> Candidate:
+def described(artifact: Artifact, root_id: str, variant: Variant | None = None) -> Candidate:
     """A candidate as it is written into results.
 
     :param root_id: of the root that candidates are compared with: model files of other programs are roots besides it
+    :param variant: how it is executed on a GPU; what others are compared with is executed plainly
     """
     manifest = artifact.manifest
     related = manifest.root_id == root_id
     # parity is with the parent: it tells of nothing lost since the root only for the root's own children
     exported = len(manifest.lineage) == 2 and manifest.parity is not None and not manifest.parity.lossy
+    plain = variant is None or variant is ON_CUDA[manifest.run.runtime][0]
+    exact = variant is None or variant.is_exact
     return Candidate(
-        id=manifest.id,
-        name=manifest.name,
+        id=manifest.id if variant is None else f"{manifest.id}-{variant}",
+        name=manifest.name if variant is None else f"{manifest.name} {variant}",
         path=str(artifact.path.resolve()),
         format=manifest.format,
         runtime=manifest.run.runtime,
-        lossless=related and (manifest.is_root or exported),
-        is_root=related and manifest.is_root,
+        lossless=related and exact and (manifest.is_root or exported),
+        is_root=related and plain and manifest.is_root,
         size_bytes=manifest.facts.size_bytes,
         lineage=manifest.lineage,
+        variant=str(variant) if variant is not None else None,
     )

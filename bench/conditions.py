@@ -16,6 +16,8 @@ LIBRARIES = (
     "torch",
     "transformers",
     "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
     "ai-edge-litert",
     "openvino",
     "keras",

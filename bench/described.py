@@ -8,8 +8,8 @@ from ftc.measurement import Conditions, Form
 
 FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
 
-_LIBRARIES = {"litert": "ai-edge-litert"}
-"""What brings a runtime, where that has another name."""
+_LIBRARIES = {"litert": ("ai-edge-litert",), "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "tensorrt")}
+"""What brings a runtime, where that has another name, or several."""
 
 
 def remarks(board: Leaderboard) -> list[str]:
@@ -96,14 +96,15 @@ def under(board: Leaderboard) -> tuple[str, ...]:
     rows = f"{counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
     form = f" ({FORMS[conditions.form]})" if conditions.form is not None else ""
     runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
-    libraries = [_LIBRARIES.get(runtime, runtime) for runtime in runtimes]
+    libraries = [name for runtime in runtimes for name in _LIBRARIES.get(runtime, (runtime,))]
     versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     cores = conditions.pinned_cores
     pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
     rounds = max((standing.rounds for standing in board.standings), default=0)
+    gpu = f"{conditions.gpu}; " if conditions.gpu is not None else ""
     return (
-        f"{machine.cpu} ({vectors}), {counted(conditions.threads, 'thread')} on "
+        f"{gpu}{machine.cpu} ({vectors}), {counted(conditions.threads, 'thread')} on "
         f"{counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
         f"{rows}{form}{resolved(board)}; {conditions.timed_examples} timed, {sizes(conditions)}",
         f"{scenario(conditions)}; {counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",

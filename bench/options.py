@@ -14,6 +14,8 @@ from ftc.runtimes.session import MOST_THREADS
 MOST_ROWS = 4096
 """In a batch; the timed sample would be repeated a hundredfold to fill a larger one."""
 
+DEVICES = ("cpu", "cuda")
+
 MOST_SEED = 2**32 - 1
 
 FINEST = math.ceil(1000 * Z * PROCESS_SPREAD) / 1000
@@ -78,8 +80,8 @@ class Options:
         ):
             if number is not None and not 0 < number < math.inf:
                 raise InputError(f"--{name} must be a number of {unit} above 0, got {number}.")
-        if self.device != "cpu":
-            raise InputError(f"this version measures on the CPU only: --device {self.device} is not available yet.")
+        if self.device not in DEVICES:
+            raise InputError(f"--device must be {' or '.join(DEVICES)}, got {self.device!r}.")
         self._check_scenario()
 
     def _check_scenario(self) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ import numpy as np
 from bench import wire
 from bench.clock import WARM_CALLS
 from bench.cores import held_to
+from ftc import gpu
 from ftc.console import verbosity
 from ftc.errors import RunError
 from ftc.manifest import to_json
@@ -37,11 +39,21 @@ class WorkerError(RunError):
     """A candidate could not be opened, or its process died; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of one process; see `ftc.measurement.Measurement`."""
+
+    peak_rss_bytes: int
+    peak_gpu_bytes: int | None = None
+    power_w: float | None = None
+
+
 class Worker:
     """A process for one candidate; ends with the `with` block, however that is left.
 
     :param cores: that the process is held to; None leaves it free
     :param limit_s: what it may take for one answer, before it counts as hung and is killed
+    :param variant: how the candidate is executed on a GPU
     :param module: what runs in the process
     """
 
@@ -53,10 +65,12 @@ class Worker:
         *,
         cores: Sequence[int] | None = None,
         limit_s: float = LIMIT_S,
+        variant: str | None = None,
         module: str = "bench.worker",
     ) -> None:
         self._artifact, self._threads, self._device = artifact, threads, device
         self._cores, self.limit_s, self._module = cores, limit_s, module
+        self._variant = variant
         self._is_hung = False
         self._words: IO[bytes] | None = None
         if not verbosity.libraries:
@@ -86,6 +100,7 @@ class Worker:
         """
         environment = {
             **os.environ,
+            **gpu.ORDER,
             "TOKENIZERS_PARALLELISM": "false",
             "OMP_NUM_THREADS": str(self._threads),
             "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
@@ -106,6 +121,7 @@ class Worker:
             path=str(self._artifact.path),
             threads=self._threads,
             device=self._device,
+            variant=self._variant,
         )
         return answer
 
@@ -137,9 +153,9 @@ class Worker:
         texts, images = wire.packed(examples)
         return self._ask(images, do="answer", examples=texts)[1]
 
-    def peak_rss_bytes(self) -> int:
-        """The process's largest resident memory so far."""
-        return int(self._ask(do="memory")[0]["peak_rss_bytes"])
+    def usage(self) -> Usage:
+        """What the process has needed so far."""
+        return Usage(**self._ask(do="usage")[0])
 
     def _ask(self, arrays: wire.Arrays | None = None, **request: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         assert self.process is not None, "opened first"

@@ -39,6 +39,8 @@ _HEADINGS = (
     "drop\npoints",
     "RAM\nMB",
     "load\ns",
+    "GPU\nMB",
+    "power\nW",
 )
 
 
@@ -65,7 +67,13 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(remark), soft_wrap=True)
     for remark in described.under(board):
         console.print(Text(remark, style="dim"), soft_wrap=True)
-    if board.winner is not None and board.winner.format != "keras" and not is_foreign(Path(board.winner.path)):
+    on_cpu = board.conditions.gpu is None  # services run there
+    if (
+        on_cpu
+        and board.winner is not None
+        and board.winner.format != "keras"
+        and not is_foreign(Path(board.winner.path))
+    ):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
         console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
 
@@ -74,7 +82,7 @@ def _table(board: Leaderboard) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("candidate", overflow="fold")
     root = next((standing.candidate.runtime for standing in board.standings if standing.candidate.is_root), "torch")
-    shown = [not heading.startswith("p99") or any(s.p99_ns for s in board.standings) for heading in _HEADINGS]
+    shown = _shown(board)
     for heading in itertools.compress(_HEADINGS, shown):
         name = board.main_metric if heading == "accuracy" else heading.format(root)
         table.add_column(name, justify="right", overflow="fold")
@@ -83,6 +91,16 @@ def _table(board: Leaderboard) -> Table:
         cells = itertools.compress(_cells(standing, board.main_metric), shown)
         table.add_row(standing.candidate.name, *cells, style=style)
     return table
+
+
+def _shown(board: Leaderboard) -> list[bool]:
+    """Which columns there is something to say in."""
+    told = {
+        "p99\nms": any(standing.p99_ns for standing in board.standings),
+        "GPU\nMB": any(standing.peak_gpu_bytes for standing in board.standings),
+        "power\nW": any(standing.power_w for standing in board.standings),
+    }
+    return [told.get(heading, True) for heading in _HEADINGS]
 
 
 def _grid(board: Leaderboard) -> Table:
@@ -117,6 +135,8 @@ def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
         _drop(standing),
         _number(standing.peak_rss_bytes, 1e-6, 0),
         _number(standing.load_ns, 1e-9, 2),
+        _number(standing.peak_gpu_bytes, 1e-6, 0),
+        _number(standing.power_w, 1, 0),
     )
 
 

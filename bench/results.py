@@ -10,6 +10,8 @@ from ftc.errors import InputError, RunError
 from ftc.records import Record, adapter
 
 FILE_NAME = "bench.jsonl"
+GPU_FILE_NAME = "bench-cuda.jsonl"
+"""Apart, since the last run of a file is what `--compare` and `--resume` take, and devices are not compared."""
 
 _BEGINNING = re.compile(rb'\{"run":"[0-9a-f]+"')
 """How every record is written, and so how a results file begins, even one whose first line was cut short."""

@@ -17,10 +17,12 @@ from bench.options import Options
 from bench.remote import Worker
 from bench.timed import Timed
 from bench.trial import Trial
+from bench.variants import variants
 from ftc.artifact import Artifact
 from ftc.console import caution, progress, say
 from ftc.data import Dataset
 from ftc.errors import InputError, RunError
+from ftc.gpu import Gpu, chosen
 from ftc.manifest import DataRecord
 from ftc.measurement import Candidate, Conditions
 from ftc.records import Ended, RunBegun, begun
@@ -50,13 +52,14 @@ def bench(
     :param results_path: where records are appended as they come; None writes nothing
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
-    :raises InputError: if there are no candidates, something else than results stands at `results_path`, or there is
-        no run to go on with under these conditions
+    :raises InputError: if there are no candidates, no GPU where one is asked for, something else than results stands
+        at `results_path`, or there is no run to go on with under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
         raise InputError("nothing to measure: give at least one artifact or checkpoint.")
     options = options or Options()
+    gpu = chosen().gpu if options.device == "cuda" else None
     if results_path is not None:
         results.check(results_path)
     root_id = candidates[0].manifest.root_id
@@ -65,7 +68,7 @@ def bench(
     examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
     subjects = _subjects(ordered, root_id, options)
-    start = _begun(tuple(subjects), root_id, task, examples, answered, options)
+    start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
     log = resume.log(start, results_path) if resumed else Log(begun(start), results_path)
     if not resumed:
         log.add(start)
@@ -82,6 +85,7 @@ def bench(
                         options.device,
                         cores=log.run.conditions.pinned_cores,
                         limit_s=options.time_limit_s,
+                        variant=candidate.variant,
                         module=(modules or {}).get(candidate.id, "bench.worker"),
                     )
                 ),
@@ -106,8 +110,15 @@ def bench(
 
 
 def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:
-    """The candidates by what they are; for a self-check what the others are compared with is one more of them."""
-    subjects = {described(artifact, root_id): artifact for artifact in artifacts}
+    """The candidates by what they are, on a GPU in each of their variants.
+
+    For a self-check, what the others are compared with is one more of them.
+    """
+    subjects = {
+        described(artifact, root_id, variant): artifact
+        for artifact in artifacts
+        for variant in variants(artifact, options.device)
+    }
     if options.self_check:
         known = tuple(subjects)
         first = next((one for one in known if one.is_float_onnx), known[0])
@@ -130,6 +141,7 @@ def _begun(
     examples: Timed,
     answered: Dataset | None,
     options: Options,
+    gpu: Gpu | None,
 ) -> RunBegun:
     threads = SessionOptions(options.threads, options.device).thread_count()
     return RunBegun(
@@ -151,6 +163,7 @@ def _begun(
             pinned_cores=cores.choose(threads),
             scenario=options.scenario,
             arrivals=options.arrivals(),
+            gpu=gpu,
         ),
         candidates=candidates,
         precision=options.precision,

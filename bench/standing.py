@@ -66,6 +66,8 @@ class Standing:
     load_ns: int | None = None
     first_call_ns: int | None = None
     peak_rss_bytes: int | None = None
+    peak_gpu_bytes: int | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class Judge:
             load_ns=opened.load_ns if opened is not None else None,
             first_call_ns=opened.first_call_ns if opened is not None else None,
             peak_rss_bytes=measurement.peak_rss_bytes,
+            peak_gpu_bytes=measurement.peak_gpu_bytes,
+            power_w=measurement.power_w,
         )
 
     def _rounds(self, measurement: Measurement, cell: int) -> Rounds:

@@ -105,5 +105,13 @@ class Trial:
         self.log.add(TurnTaken(self.log.run.id, self.candidate.id, turn))
 
     def close(self) -> None:
-        """Write down how much memory it needed for all of this."""
-        self.log.add(Closed(self.log.run.id, self.candidate.id, self.worker.peak_rss_bytes()))
+        """Write down how much memory and power it needed for all of this."""
+        used = self.worker.usage()
+        closed = Closed(
+            self.log.run.id,
+            self.candidate.id,
+            used.peak_rss_bytes,
+            peak_gpu_bytes=used.peak_gpu_bytes,
+            power_w=used.power_w,
+        )
+        self.log.add(closed)

@@ -20,7 +20,7 @@ from ftc.records import read_results
 
 
 def latest_winner(artifacts: Path) -> Artifact:
-    """The artifact that won the most recent run that was not interrupted.
+    """The artifact that won the most recent run on the CPU, where services run, that was not interrupted.
 
     :param artifacts: the directory whose `bench.jsonl` is read
     :raises InputError: if nothing was measured, nothing won, or the winner is gone or was made anew
@@ -29,7 +29,7 @@ def latest_winner(artifacts: Path) -> Artifact:
     again = f"Measure: ftc bench --artifacts {artifacts} --data FILE; or name the artifact."
     if not path.is_file():
         raise InputError(f"{artifacts} holds no measurements ({FILE_NAME}), so there is no winner yet. {again}")
-    run = next((run for run in reversed(read_results(path)) if run.is_complete), None)
+    run = next((run for run in reversed(read_results(path)) if run.is_complete and run.conditions.gpu is None), None)
     if run is None:
         raise InputError(f"{path} holds no run that was measured to its end. {again}")
     board = rank(run)

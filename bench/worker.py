@@ -16,13 +16,15 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from bench import wire
-from bench.clock import WARM_CALLS, Clock, rest, time_calls, time_queries
+from bench.clock import WARM_CALLS, Clock, rest, settle, time_calls, time_queries
 from bench.cores import scatter
+from bench.on_gpu import OnGpu, watched
 from ftc.artifact import Artifact
 from ftc.errors import FtcError
 from ftc.manifest import Manifest
 from ftc.quiet import quiet_libraries
 from ftc.runtimes.session import Session, SessionOptions, open_session
+from ftc.runtimes.variant import Variant
 from ftc.tasks.task import Task, open_task
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 class Subject:
     """An opened candidate with the timed examples already encoded: a timed call is the model alone."""
 
-    def __init__(self, task: Task, session: Session, clock: Clock = time.perf_counter_ns) -> None:
-        self._task, self._session, self._clock = task, session, clock
+    def __init__(
+        self, task: Task, session: Session, clock: Clock = time.perf_counter_ns, on_gpu: OnGpu | None = None
+    ) -> None:
+        self._task, self._session, self._clock, self.on_gpu = task, session, clock, on_gpu
         self._cells: list[list[dict[str, np.ndarray]]] = []
 
     def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
@@ -72,6 +76,16 @@ class Subject:
         :param arrivals_ns: that schedule; see `bench.clock.time_queries`
         """
         inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
+        if self.on_gpu is None:
+            return self._timed(inputs, arrivals_ns, warm)
+        if warm:
+            settle(self._session, inputs[0][0], self._clock)
+        with self.on_gpu.turn():
+            return self._timed(inputs, arrivals_ns, warm)
+
+    def _timed(
+        self, inputs: Sequence[Sequence[dict[str, np.ndarray]]], arrivals_ns: Sequence[int] | None, warm: int
+    ) -> list[list[int]]:
         if arrivals_ns is not None:
             return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
         # between cells nobody else had the caches, and an uncounted batch would cost a tenth of the turn
@@ -106,12 +120,23 @@ def _open(request: Mapping[str, Any]) -> tuple[Subject, dict[str, Any]]:
     manifest = TypeAdapter(Manifest).validate_json(request["manifest"])
     artifact = Artifact(Path(request["path"]), manifest)
     begin = time.perf_counter_ns()
-    session = open_session(artifact, SessionOptions(request["threads"], request["device"]))
+    variant = Variant.named(request["variant"]) if request["variant"] is not None else None
+    session = open_session(artifact, SessionOptions(request["threads"], request["device"], variant))
     task = open_task(artifact)
     load_ns = time.perf_counter_ns() - begin
     gc.collect()
     gc.freeze()  # what was loaded stays: looking through it again takes torch's process a tenth of a second
-    return Subject(task, session), {"load_ns": load_ns, "session": session.conditions()}
+    clock, on_gpu = watched(session, request["device"])
+    return Subject(task, session, clock, on_gpu), {"load_ns": load_ns, "session": session.conditions()}
+
+
+def _usage(subject: Subject | None) -> dict[str, float | None]:
+    on_gpu = subject.on_gpu if subject is not None else None
+    return {
+        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_gpu_bytes": on_gpu.peak_bytes if on_gpu is not None else None,
+        "power_w": on_gpu.power_w if on_gpu is not None else None,
+    }
 
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
@@ -124,8 +149,8 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
         try:
             if request["do"] == "open":
                 subject, answer = _open(request)
-            elif request["do"] == "memory":
-                answer = {"peak_rss_bytes": peak_rss_bytes()}
+            elif request["do"] == "usage":
+                answer = _usage(subject)
             else:
                 assert subject is not None, "a candidate is opened before anything else is asked of it"
                 answer, outputs = _asked(subject, request, arrays)

@@ -14,6 +14,7 @@ from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.foreign.files import is_foreign
 from ftc.huggingface.adapter import is_adapter
+from ftc.huggingface.timm_network import is_timm
 from ftc.keras.files import is_keras
 from ftc.quiet import quiet_libraries
 from ftc.registry import Entry, Registry
@@ -48,6 +49,12 @@ ORIGINS = Registry(
             "a PEFT adapter, merged into its base",
             "torch",
             is_such=is_adapter,
+        ),
+        "timm": Origin(
+            "ftc.huggingface.timm_checkpoint:open_checkpoint",
+            "a directory that timm saved, or transformers' wrapper of it",
+            "timm",
+            is_such=is_timm,
         ),
         "huggingface": Origin(
             "ftc.huggingface.checkpoint:open_checkpoint",

@@ -1,10 +1,8 @@
-"""The machine as far as models notice it: its processor, what of it this process may use, its graphics processors."""
+"""The machine as far as models notice it: its processor, what of it this process may use."""
 
 from __future__ import annotations
 
 import platform
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,6 @@ INSTRUCTIONS = (
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
-_ASKING_S = 5.0
 
 _UNLIMITED_BYTES = 2**60
 """The older interface says no limit with a number near 2**63."""
@@ -57,24 +54,6 @@ def processor() -> Processor:
         cores=available_cores(),
         quota=_cpu_quota(),
     )
-
-
-def graphics() -> tuple[str, ...]:
-    """Name and memory of each NVIDIA graphics processor, as its driver's own tool says; empty without one."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    try:
-        answer = subprocess.run(
-            [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=_ASKING_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()  # a tool that hangs or cannot be started belongs to a driver that is not there
-    return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip()) if answer.returncode == 0 else ()
 
 
 def text_of(path: Path) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ftc.gpu import Gpu
 from ftc.manifest import Ancestor, DataRecord
 
 Form = Literal["text", "pair", "image"]
@@ -25,6 +26,7 @@ class Candidate:
     :param size_bytes: the model file with its weights
     :param twin_of: id of the candidate that this one is, a second time, as a self-check
     :param lineage: from the root to this one; empty in files of earlier versions
+    :param variant: how it was executed on a GPU, such as ``fp16-compile``
     """
 
     id: str
@@ -37,6 +39,7 @@ class Candidate:
     size_bytes: int
     twin_of: str | None = None
     lineage: tuple[Ancestor, ...] = field(default=(), hash=False)
+    variant: str | None = None
 
     @property
     def is_float_onnx(self) -> bool:
@@ -110,6 +113,8 @@ class Measurement:
     """All that is known of one candidate; a failed one says why and keeps what was found before.
 
     :param peak_rss_bytes: the process's largest resident memory, from its start to the end of the last round
+    :param peak_gpu_bytes: the most memory of the GPU that its runtime held at once; None on the CPU, and where unknown
+    :param power_w: of the GPU, the mean over this candidate's turns; None on the CPU, and where unknown
     """
 
     candidate: Candidate
@@ -118,6 +123,8 @@ class Measurement:
     turns: tuple[Turn, ...] = ()
     peak_rss_bytes: int | None = None
     failure: str | None = None
+    peak_gpu_bytes: int | None = None
+    power_w: float | None = None
 
     @property
     def is_timed(self) -> bool:
@@ -178,6 +185,7 @@ class Conditions:
     :param form: what each row of the data is; None where there is none, and in files of earlier versions
     :param pinned_cores: the cores that every candidate was held to; None where the system cannot do that
     :param arrivals: of the Server scenario
+    :param gpu: that the models ran on; None on the CPU
     """
 
     machine: Machine
@@ -192,6 +200,7 @@ class Conditions:
     pinned_cores: tuple[int, ...] | None = None
     scenario: Scenario = "SingleStream"
     arrivals: Arrivals | None = None
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,9 @@ class ImagePreprocessing:
     """How RGB images (uint8, H x W x 3) become one float32 tensor; steps run in the order of the fields.
 
     `x = (pixel * scale + offset - mean) / std`, per channel; a None leaves its step out.
+
+    :param crop_rounding: where the crop begins if half a pixel is left over: one further up and left, as in
+        transformers, or at the even one, as in torchvision
     """
 
     input: str
@@ -73,4 +76,5 @@ class ImagePreprocessing:
     height: Side
     width: Side
     layout: Literal["NCHW", "NHWC"] = "NCHW"
+    crop_rounding: Literal["down", "half-even"] = "down"
     kind: Literal["image"] = "image"

@@ -84,6 +84,8 @@ class Closed:
     candidate_id: str
     peak_rss_bytes: int | None = None
     failure: str | None = None
+    peak_gpu_bytes: int | None = None
+    power_w: float | None = None
     kind: Literal["closed"] = "closed"
     schema: Literal[2] = SCHEMA
 
@@ -167,7 +169,13 @@ def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Clos
         return replace(known, accuracy=record.accuracy)
     if isinstance(record, TurnTaken):
         return replace(known, turns=(*known.turns, record.turn))
-    return replace(known, peak_rss_bytes=record.peak_rss_bytes, failure=record.failure)
+    return replace(
+        known,
+        peak_rss_bytes=record.peak_rss_bytes,
+        failure=record.failure,
+        peak_gpu_bytes=record.peak_gpu_bytes,
+        power_w=record.power_w,
+    )
 
 
 def _records(line: bytes, path: Path, number: int) -> Iterator[Record]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftc.errors import InputError, MissingExtra
+from ftc.huggingface.timm_network import LIBRARY, TIMM
 
 if TYPE_CHECKING:
     from ftc.manifest import Manifest
@@ -38,7 +39,8 @@ def direct(*manifests: Manifest) -> tuple[str, ...]:
                 f"{manifest.name} runs on {runtime!r}; Bentos are built for {', '.join(RUNTIME)}. "
                 "Export it to one of their formats: ftc export."
             )
-        needed += [*MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime]]
+        wrapped = (TIMM,) if manifest.run.session_config.get(LIBRARY) == TIMM else ()
+        needed += [*MODALITY[manifest.preprocessing.kind], *RUNTIME[runtime], *wrapped]
     return tuple(dict.fromkeys([*needed, *filter(_is_installed, WHERE_INSTALLED)]))
 
 

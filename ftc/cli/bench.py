@@ -165,6 +165,7 @@ def bench(
     ftc bench --data test.tsv --self-check                  can this machine be trusted now?
     ftc bench --data test.tsv --resume                      go on after a crash
     ftc bench --data test.tsv --mlflow                      logged to mlflow.db here
+    ftc bench --data test.tsv --device cuda                 on the GPU: precisions, compiled, CUDA graphs
     ftc bench --compare old.jsonl                           did this release get slower? 3 if so
     ftc bench --service http://127.0.0.1:3000 --data test.tsv   a service: one client, 32, and requests by chance
     ftc bench --service NAME:latest --data test.tsv --rate 50   a Bento, started here, and its overhead
@@ -174,12 +175,14 @@ def bench(
     """
     from bench.candidates import select
     from bench.report import show, to_json
-    from bench.results import FILE_NAME
+    from bench.results import FILE_NAME, GPU_FILE_NAME
     from bench.run import Options
     from bench.run import bench as run
+    from ftc.gpu import chosen
 
+    kept = artifacts / (FILE_NAME if device == "cpu" else GPU_FILE_NAME)
     if compare is not None:
-        _compare(compare, output or artifacts / FILE_NAME, as_json)
+        _compare(compare, output or kept, as_json)
         return
     if service is not None:
         from click.core import ParameterSource
@@ -224,6 +227,8 @@ def bench(
         time_limit_s=time_limit,
         self_check=self_check,
     )
+    if device == "cuda":
+        chosen()  # before anything is opened: without a GPU there is nothing to wait for
     declared = options.declared(task, labels, processor, tokenizer)
     store = _tracking(tracking_uri)
     candidates = select(paths, artifacts, root, declared)
@@ -235,7 +240,7 @@ def bench(
     of_these = made and all(candidate.path.resolve().parent == artifacts.resolve() for candidate in made)
     if not (of_these or output):
         say(f"the results are not kept, since not all of this lies in {artifacts}: -o FILE keeps them.")
-    path = output or (artifacts / FILE_NAME if of_these else None)
+    path = output or (kept if of_these else None)
     board = run(candidates, data=dataset, options=wanted, results_path=path, resumed=resume)
     if as_json:
         click.echo(to_json(board))

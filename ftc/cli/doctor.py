@@ -32,6 +32,8 @@ _PURPOSES = {
     "metrics": "accuracy in ftc bench",
     "data": "Parquet files and Hugging Face data sets",
     "serve": "ftc package and ftc serve",
+    "timm": "checkpoints that timm saved",
+    "cuda": "a GPU's power in ftc bench --device cuda",
 }
 """What extras bring besides runtimes and steps."""
 
@@ -98,7 +100,8 @@ def diagnose() -> Diagnosis:
     """Look at the processor and at what is installed; nothing heavy is imported and nothing is run but `nvidia-smi`."""
     import psutil
 
-    from ftc.machine import graphics, processor
+    from ftc.gpu import listed
+    from ftc.machine import processor
     from ftc.runtimes import RUNTIMES
 
     cpu, memory = processor(), psutil.virtual_memory()
@@ -112,7 +115,7 @@ def diagnose() -> Diagnosis:
         cpu_quota=cpu.quota,
         memory_bytes=int(memory.total),
         memory_available_bytes=int(memory.available),
-        graphics=graphics(),
+        graphics=tuple(str(card.gpu) for card in listed()),
         runtimes={name: _version(_DISTRIBUTIONS.get(name, name)) for name in RUNTIMES},
         extras=_extras(),
     )
@@ -197,7 +200,7 @@ def _report(found: Diagnosis) -> str:
         ("INT8", found.int8),
         ("cores", f"{found.cores} that this process may use{quota}"),
         ("memory", f"{size(found.memory_bytes)}, {size(found.memory_available_bytes)} of it free"),
-        *(("GPU", f"{name} (ftc runs on the CPU)") for name in found.graphics),
+        *(("GPU", f"{name} (ftc bench --device cuda)") for name in found.graphics),
         *([] if found.graphics else [("GPU", "none, and none is needed")]),
         ("", ""),
         *((f"runtime {name}", _runtime(name, version)) for name, version in found.runtimes.items()),

@@ -13,8 +13,9 @@ from ftc.errors import InputError
 from ftc.huggingface.files import digests
 from ftc.huggingface.model import MODEL_CLASS, reference_length
 from ftc.huggingface.preprocessing import image_preprocessing, text_preprocessing
-from ftc.huggingface.weights import read_weights
+from ftc.huggingface.weights import Weights, read_weights
 from ftc.manifest import Ancestor, Facts, Manifest, Preprocessing, RunInstructions, TensorSpec
+from ftc.preprocessing import TextPreprocessing
 from ftc.tasks import TASKS
 
 FORMAT = "huggingface"
@@ -37,17 +38,32 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
     weights = read_weights(path)
     task = declared.task or _task_of(path, config)
     labels = _labels_of(path, config)
+    kind = TASKS.load(task)
+    preprocessing: Preprocessing
+    preprocessing = text_preprocessing(path, config) if kind.modality == "text" else image_preprocessing(path)
+    settings = {MODEL_CLASS: f"AutoModel{kind.architecture_suffix}"}
+    return rooted(path, weights, task, labels, preprocessing, settings)
+
+
+def rooted(
+    path: Path,
+    weights: Weights,
+    task: str,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: Mapping[str, str],
+) -> Artifact:
+    """A directory whose network transformers loads, as the root of a new lineage.
+
+    :param settings: of the session: which class of transformers loads it
+    """
     files = json.dumps(digests(path, weights.files), sort_keys=True)
     root_id = content_id("", FORMAT, {"files": files, "task": task}, None)
     name = path.resolve().name
-    preprocessing: Preprocessing
-    kind = TASKS.load(task)
-    if kind.modality == "text":
-        preprocessing = text_preprocessing(path, config)
+    if isinstance(preprocessing, TextPreprocessing):
         inputs = tuple(TensorSpec(name, "int64", ("batch", "length")) for name in preprocessing.inputs)
         reference = f"1 x {reference_length(preprocessing.max_length)} tokens"
     else:
-        preprocessing = image_preprocessing(path)
         height, width = preprocessing.height, preprocessing.width
         inputs = (TensorSpec(preprocessing.input, "float32", ("batch", 3, height, width)),)
         reference = f"1 x 3 x {height} x {width} pixels"
@@ -62,7 +78,7 @@ def open_checkpoint(path: Path, declared: Declared) -> Artifact:
         root_path=str(path.resolve()),
         inputs=inputs,
         outputs=(TensorSpec("logits", "float32", ("batch", len(labels))),),
-        run=RunInstructions("torch", ".", {MODEL_CLASS: f"AutoModel{kind.architecture_suffix}"}),
+        run=RunInstructions("torch", ".", settings),
         facts=Facts(weights.parameters or 0, None, reference, weights.size_bytes),
     )
     return Artifact(path, manifest)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftc.errors import InputError
 from ftc.huggingface.shapes import Shapes, differing, resized
+from ftc.huggingface.timm_network import consistent, is_of_timm, timm_itself
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,14 +54,13 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
     try:
         model, info = _class(artifact).from_pretrained(
             path,
+            config=config_of(artifact),
             dtype=torch.float32,
             trust_remote_code=False,
             local_files_only=True,
             weights_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below by name, and refused
-            output_attentions=False,  # only the answer is wanted, whatever the training looked at
-            output_hidden_states=False,
             **options,
         )
     except UNREADABLE as error:
@@ -111,10 +111,23 @@ def _own_class(artifact: Artifact, config: Any) -> Any:
 
 
 def config_of(artifact: Artifact) -> Any:
-    """The configuration of a checkpoint, as transformers reads it."""
+    """The configuration of a checkpoint, as transformers reads it.
+
+    :raises MissingExtra: if its network is one of timm's, and timm is not installed
+    """
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(artifact.path, trust_remote_code=False, local_files_only=True)
+    wrapped = is_of_timm(artifact)
+    if wrapped:
+        timm_itself()
+    config = AutoConfig.from_pretrained(
+        artifact.path,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_attentions=False,  # only the answer is wanted, whatever the training looked at
+        output_hidden_states=False,
+    )
+    return consistent(config) if wrapped else config
 
 
 def _automatic(artifact: Artifact) -> Any:

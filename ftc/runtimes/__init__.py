@@ -15,3 +15,12 @@ RUNTIMES = Registry(
         "openvino": Entry("ftc.runtimes.openvino_runtime:OpenVinoRuntime", "OpenVINO on the CPU", extra="openvino"),
     },
 )
+
+GPU_RUNTIMES = Registry(
+    "runtime with GPUs",
+    {
+        "torch": Entry("ftc.runtimes.torch_cuda:TorchCuda", "PyTorch on an NVIDIA GPU", extra="torch"),
+        "onnxruntime": Entry("ftc.runtimes.onnx_cuda:OnnxCuda", "ONNX Runtime's CUDA and TensorRT", extra="onnx"),
+    },
+)
+"""By the same names, what executes them on a GPU; others have none."""

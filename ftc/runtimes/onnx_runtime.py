@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -14,6 +14,8 @@ from ftc.errors import InputError, RunError
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.runtimes.session import SessionOptions
+
+Providers = Sequence[tuple[str, Mapping[str, str]]]
 
 
 class OnnxRuntime:
@@ -34,6 +36,11 @@ class OnnxRuntime:
 
     @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
+        return cls.open_with(artifact, options, [("CPUExecutionProvider", {})])
+
+    @classmethod
+    def open_with(cls, artifact: Artifact, options: SessionOptions, providers: Providers) -> Self:
+        """:param providers: ONNX Runtime's, the one that comes first first, with their settings"""
         path = artifact.model_path
         try:
             settings = ort.SessionOptions()
@@ -42,7 +49,7 @@ class OnnxRuntime:
             settings.log_severity_level = 4  # fatal only: errors are raised too, warnings are about its own rewriting
             for key, value in artifact.manifest.run.session_config.items():
                 settings.add_session_config_entry(key, value)
-            session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(str(path), settings, providers=list(providers))
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise InputError(f"{path}: ONNX Runtime cannot open it: {_first_line(error)}") from error
         wanted = artifact.manifest.output
@@ -59,11 +66,16 @@ class OnnxRuntime:
             raise RunError(f"{self._path}: ONNX Runtime cannot run it on {shapes}: {_first_line(error)}") from error
         return dict(zip(self._outputs, outputs, strict=True))
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Those that the session really has: ONNX Runtime leaves out what it cannot load."""
+        return tuple(self._session.get_providers())
+
     def conditions(self) -> dict[str, str]:
         return {
             "runtime": "onnxruntime",
             "version": ort.__version__,
-            "providers": ",".join(self._session.get_providers()),
+            "providers": ",".join(self.providers),
             "graph_optimization": "all",
             "threads": str(self._threads),
             **self._settings,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from ftc.errors import InputError
+from ftc.runtimes.variant import Variant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +28,12 @@ class SessionOptions:
 
     :param threads: threads inside one operator; None takes every core this process may use
     :param device: ``"cpu"``, or what a runtime lists in `devices`
+    :param variant: in which precision and by what, where the runtime leaves a choice; None for its plain one
     """
 
     threads: int | None = None
     device: str = "cpu"
+    variant: Variant | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
@@ -75,11 +78,12 @@ def open_session(artifact: Artifact, options: SessionOptions | None = None, runt
 
     :raises InputError: if the runtime does not open this format or device, or does not know a setting
     """
-    from ftc.runtimes import RUNTIMES
+    from ftc.runtimes import GPU_RUNTIMES, RUNTIMES
 
     options = options or SessionOptions()
     name = runtime or artifact.manifest.run.runtime
-    implementation: type[Session] = RUNTIMES.load(name)
+    on_gpu = options.device == "cuda" and name in GPU_RUNTIMES
+    implementation: type[Session] = (GPU_RUNTIMES if on_gpu else RUNTIMES).load(name)
     if artifact.manifest.format not in implementation.formats:
         raise InputError(
             f"runtime {name!r} opens {', '.join(sorted(implementation.formats))}; "
@@ -96,6 +100,10 @@ def open_session(artifact: Artifact, options: SessionOptions | None = None, runt
             f"(known: {', '.join(sorted(implementation.settings)) or 'none'}). Make the artifact again."
         )
     if artifact.manifest.is_foreign:
+        if on_gpu:
+            raise InputError(
+                f"{artifact.path}: model files of other programs run on the CPU alone; leave --device out."
+            )
         from ftc.runtimes.adapted import Adapted
 
         return Adapted.open(artifact, options)

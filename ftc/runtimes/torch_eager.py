@@ -10,6 +10,7 @@ import torch
 
 from ftc.errors import RunError
 from ftc.huggingface.model import MODEL_CLASS, UNREADABLE, load_model
+from ftc.huggingface.timm_network import LIBRARY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,7 +24,7 @@ class TorchEager:
 
     formats: ClassVar[frozenset[str]] = frozenset({"huggingface"})
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
-    settings: ClassVar[frozenset[str]] = frozenset({MODEL_CLASS})
+    settings: ClassVar[frozenset[str]] = frozenset({MODEL_CLASS, LIBRARY})
     concurrent: ClassVar[bool] = False
 
     def __init__(self, model: PreTrainedModel, threads: int) -> None:

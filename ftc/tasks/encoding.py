@@ -154,7 +154,7 @@ class ImageEncoder:
         if spec.resize is not None:
             image = np.asarray(resized(Image.fromarray(image), spec.resize))
         if spec.crop is not None:
-            image = center_cropped(image, *spec.crop)
+            image = center_cropped(image, *spec.crop, even=spec.crop_rounding == "half-even")
         if spec.flip_channels:
             image = image[..., ::-1]
         values: np.ndarray = image.astype(np.float32)
@@ -180,9 +180,13 @@ def resized(image: Image.Image, resize: Resize) -> Image.Image:
     return image.resize(size, Resampling(resize.resample))
 
 
-def center_cropped(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cut the middle out of an image (H, W, 3), padding with zeros where the image is smaller."""
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+def center_cropped(image: np.ndarray, height: int, width: int, *, even: bool = False) -> np.ndarray:
+    """Cut the middle out of an image (H, W, 3), padding with zeros where the image is smaller.
+
+    :param even: begin at the even pixel where half a one is left over, not at the one before
+    """
+    spare = (image.shape[0] - height, image.shape[1] - width)
+    top, left = (round(pixels / 2) if even else pixels // 2 for pixels in spare)
     if top < 0 or left < 0:
         rows, columns = max(height, image.shape[0]), max(width, image.shape[1])
         above, before = -(-(rows - image.shape[0]) // 2), -(-(columns - image.shape[1]) // 2)

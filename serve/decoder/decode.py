@@ -76,7 +76,7 @@ class Decoder:
         if spec["resize"] is not None:
             pixels = resized(pixels, spec["resize"])
         if spec["crop"] is not None:
-            pixels = cropped(pixels, *spec["crop"])
+            pixels = cropped(pixels, *spec["crop"], even=spec["crop_rounding"] == "half-even")
         if spec["flip_channels"]:
             pixels = pixels[..., ::-1]
         values: np.ndarray = pixels.astype(np.float32)
@@ -145,9 +145,10 @@ def resized(pixels: np.ndarray, resize: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling(resize["resample"])))
 
 
-def cropped(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def cropped(pixels: np.ndarray, height: int, width: int, *, even: bool) -> np.ndarray:
     """The middle of an image, with zeros around it where it is smaller."""
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    spare = (pixels.shape[0] - height, pixels.shape[1] - width)
+    top, left = (round(left_over / 2) if even else left_over // 2 for left_over in spare)
     if top < 0 or left < 0:
         rows, columns = max(height, pixels.shape[0]), max(width, pixels.shape[1])
         above, before = -(-(rows - pixels.shape[0]) // 2), -(-(columns - pixels.shape[1]) // 2)

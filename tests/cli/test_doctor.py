@@ -121,9 +121,9 @@ def test_a_graphics_processor_is_shown_and_a_broken_driver_is_none(
 ) -> None:
     tool = tmp_path / "nvidia-smi"
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    tool.write_text("#!/bin/sh\necho 'NVIDIA X, 8192 MiB, 1.2'\n")
+    tool.write_text("#!/bin/sh\necho '0, GPU-1, NVIDIA X, 8192, 1.2'\n")
     tool.chmod(0o755)
-    assert diagnose().graphics == ("NVIDIA X, 8192 MiB, 1.2",)
+    assert diagnose().graphics == ("NVIDIA X, 8192 MiB, driver 1.2",)
     tool.write_text("#!/bin/sh\necho 'no devices were found'\nexit 9\n")
     assert diagnose().graphics == ()
 
