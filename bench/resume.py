@@ -48,5 +48,5 @@ def _different(run: Run, start: RunBegun) -> tuple[str, ...]:
     if run.conditions.cells != start.conditions.cells and run.conditions.cells[0] == start.conditions.cells[0]:
         different.append("the grid of batch sizes and lengths")
     if run.max_drop_points != start.max_drop_points:
-        different.append(f"--max-drop: {run.max_drop_points:g} then, {start.max_drop_points:g} now")
+        different.append(f"--max-drop: {run.max_drop_points / 100:g} then, {start.max_drop_points / 100:g} now")
     return tuple(different)

@@ -25,7 +25,7 @@ def command(run: Run, base: Path) -> str:
         if ":" in conditions.data.fingerprint:  # of a part of the rows
             lines.append(f"--limit {conditions.data.rows}")
     lines += _scenario(conditions)
-    lines.append(f"--max-drop {run.max_drop_points:g} --threads {conditions.threads} --seed {conditions.seed}")
+    lines.append(f"--max-drop {run.max_drop_points / 100:g} --threads {conditions.threads} --seed {conditions.seed}")
     if any(one.twin_of is not None for one in measured):
         lines.append("--self-check")
     lines.append(f"--precision {'none' if run.precision is None else f'{100 * run.precision:g}%'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import described
@@ -18,27 +18,36 @@ _USUAL_CELLS = 2
 """Latency and throughput, which are in the leaderboard itself."""
 
 
-def page(found: Sequence[Found], base: Path) -> Page:
+def page(found: Sequence[Found], base: Path, more: Sequence[Section] = ()) -> Page:
     """The whole view.
 
     :param found: runs of each file in the order of the file, at least one
     :param base: the directory that the commands on the page are for
+    :param more: sections of the run that began last
     """
     gathered = groups.gather(found)
-    made = tuple(_group(number, group, gathered, base) for number, group in enumerate(gathered, start=1))
+    latest = max((one.run for one in found), key=lambda run: run.started)
+    made = tuple(
+        _group(number, group, gathered, base, {latest.id: more}) for number, group in enumerate(gathered, start=1)
+    )
     names = dict.fromkeys(_subject(one.run) for group in gathered for one in group.shown)
     return Page(", ".join(names), __version__, made)
 
 
-def _group(number: int, group: Gathered, every: Sequence[Gathered], base: Path) -> Group:
+def _group(
+    number: int, group: Gathered, every: Sequence[Gathered], base: Path, more: Mapping[str, Sequence[Section]]
+) -> Group:
     first = group.shown[0].run
     title = f"Conditions {number} of {len(every)}: {_subject(first)}" if len(every) > 1 else ""
     differs = groups.differences(first, every[0].shown[0].run) if number > 1 else ()
-    runs = tuple(_told(one, f"r{number}-{place}", base) for place, one in enumerate(group.shown, start=1))
+    runs = tuple(
+        _told(one, f"r{number}-{place}", base, more.get(one.run.id, ()))
+        for place, one in enumerate(group.shown, start=1)
+    )
     return Group(title, differs, runs, tuple(_other(one) for one in group.others))
 
 
-def _told(one: Found, id: str, base: Path) -> RunView:
+def _told(one: Found, id: str, base: Path, more: Sequence[Section]) -> RunView:
     run, board = one.run, rank(one.run)
     reference = judge_of(run).reference
     name = reference.candidate.name if reference is not None else None
@@ -49,7 +58,7 @@ def _told(one: Found, id: str, base: Path) -> RunView:
         state=_state(run),
         headline=headline.headline(run, board, name),
         remarks=tuple(described.remarks(board)),
-        sections=tuple(_sections(run, board, name, base)),
+        sections=(*_sections(run, board, name, base), *more),
     )
 
 

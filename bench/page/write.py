@@ -9,6 +9,7 @@ from typing import Literal
 
 from bench.page import groups, render, told
 from bench.page.groups import Found
+from bench.page.view import Section
 from ftc import whole_file
 from ftc.errors import InputError
 from ftc.records import read_results
@@ -39,16 +40,17 @@ def find(paths: Sequence[Path], *, only_latest: bool = False) -> tuple[Found, ..
     return tuple(found)
 
 
-def report(found: Sequence[Found], form: Form, base: Path | None = None) -> str:
+def report(found: Sequence[Found], form: Form, base: Path | None = None, more: Sequence[Section] = ()) -> str:
     """The document.
 
     :param found: at least one run, those of a file in its order
     :param base: the directory that commands in it are for; None is the current one
+    :param more: sections of the latest run, besides those that its results make
     """
     if form == "csv":
         return render.table(found)
     documents: dict[Form, Callable[..., str]] = {"html": render.html, "markdown": render.markdown}
-    return documents[form](told.page(found, base or Path.cwd()))
+    return documents[form](told.page(found, base or Path.cwd(), more))
 
 
 def check(target: Path) -> None:

@@ -99,10 +99,13 @@ def optimize(
     ftc optimize ckpt/ --data train.csv --objective size --max-latency 5     the smallest under 5 ms
     ftc optimize ckpt/ --data train.csv --dry-run                            what would be tried
     """
+    from bench.page.write import check
+    from bench.results import FILE_NAME as RESULTS
     from ftc.data import Columns
     from ftc.search import recipe as recipes
     from ftc.search.optimize import optimize as run
     from ftc.search.optimize import prepare
+    from ftc.search.report import FILE_NAME, write_report
 
     request = Request(
         max_size_bytes=round(1e6 * max_size) if max_size is not None else None,
@@ -129,7 +132,10 @@ def optimize(
         for line in _plan(planned, is_fixed=recipe is not None):
             click.echo(line, err=True)
 
+    page = artifacts / FILE_NAME
+    check(page)
     result = run(source, data, **arguments, force=force, announce=announce)
+    write_report(result, artifacts / RESULTS, page)
     if as_json:
         _print_json(result)
     else:
@@ -165,6 +171,7 @@ def _plan(planned: Planned, *, is_fixed: bool) -> list[str]:
 
 def _show(result: Result, artifacts: Path) -> None:
     from bench.report import show
+    from ftc.search.report import FILE_NAME
 
     show(result.board, artifacts)
     click.echo("\nall that was tried (speeds are ratios to the float ONNX export):")
@@ -175,7 +182,7 @@ def _show(result: Result, artifacts: Path) -> None:
         click.echo(f"  {row.key}\n      {predicted}{measured}{drop}: {row.fate}")
     verdict = "winner" if result.is_better else "the baseline wins"
     click.echo(f"\n{verdict}: {result.winner}\n  {result.reason}")
-    click.echo(f"  decisions: {result.journal}")
+    click.echo(f"  report: {artifacts / FILE_NAME}; decisions: {result.journal}")
     if result.is_better:
         click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
 

@@ -224,6 +224,9 @@ def test_the_command_survives_a_kill_and_prints_the_plan_and_the_winner(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "going on with a search that was interrupted" in done.stderr
     assert "all that was tried" in done.stdout
+    page = (tmp_path / "made" / "report.html").read_text()
+    assert "What the search tried" in page
+    assert "export --to onnx | quantize --mode dynamic --to onnx" in page
     (journal,) = journals.glob("*.jsonl")
     entries = Journal(journal).entries
     assert isinstance(entries[-1], Ended)
