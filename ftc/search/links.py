@@ -15,7 +15,9 @@ VERBS = ("export", "prune", "distill", "quantize")
 OPTIONS: Mapping[str, frozenset[str]] = {
     "export": frozenset({"to", "graph", "precision", "lengths"}),
     "prune": frozenset({"keep", "layers", "target_speedup", "runtime", "importance", "rows", "vocabulary"}),
-    "distill": frozenset({"time_budget_s", "epochs", "alpha", "temperature", "hidden_weight", "learning_rate", "seed"}),
+    "distill": frozenset(
+        {"time_budget_s", "epochs", "alpha", "temperature", "hidden_weight", "learning_rate", "evaluations", "seed"}
+    ),
     "quantize": frozenset({"to", "mode", "rows", "graph", "precision", "lengths"}),
 }
 """What each verb can be told in a chain; its own step says what of it fits the model."""

@@ -241,7 +241,7 @@ def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
 def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
     from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
-    from ftc.search.search import TABLE
+    from ftc.search.smaller import TABLE
 
     standings = {standing.candidate.id: standing for standing in board.standings}
     finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]

@@ -1,0 +1,232 @@
+"""Smaller networks: how small, by the latency table and what pruning costs; and the training that wins points back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compress.convolutional import has_attention
+from ftc.search import job, plan
+from ftc.search.journal import Decided, Failed, Predicted
+from ftc.search.links import Chain, key, link
+from ftc.search.request import Effort
+from ftc.search.workshop import Order
+from ftc.tasks.task import open_task
+
+if TYPE_CHECKING:
+    from ftc.search.search import Search
+
+TABLE = "latency table"
+"""What the journal calls it."""
+
+_LEAST_TRAINING_S = 45.0
+"""A shorter training would hardly have warmed up."""
+
+_TRAINING_LEAVES = 0.6
+"""Of what pruning lost on the rows that judge, after training for some minutes: 1.25 of 1.90 points on SST-2."""
+
+_EVALUATIONS = 4
+"""Of a training: each takes some seconds, and with a falling learning rate the last weights are mostly the best."""
+
+_NEAR = 0.93
+"""Shapes this near in speed are alike; of these, the one that has lost least is trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A pruning that may be built.
+
+    :param speedup: how many times as fast as the unpruned network it should be in the form that was fastest
+    :param depth: the part (0-1) of the layers that it keeps
+    """
+
+    chain: Chain
+    speedup: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Smaller:
+    """The part of a search that prunes and trains.
+
+    :param forms: the quantizations that were fastest, of different formats, the best first
+    """
+
+    search: Search
+    forms: tuple[Chain, ...]
+
+    def run(self) -> None:
+        """Predict, build, judge; train what may come back into the budget; bring the best into their forms."""
+        search = self.search
+        speeds = self._speeds()
+        if speeds is None:
+            return
+        effort = search.request.effort
+        shapes = [
+            Shape(chain, tier, depth)
+            for tier in plan.TIERS[effort]
+            for depth in plan.DEPTHS[effort]
+            if (chain := speeds.chain(tier, depth)) is not None
+        ]
+        self._look(shapes)
+        self._finish_untrained(shapes)
+        if effort is Effort.QUICK:
+            return
+        aim = self._aim(shapes, speeds)
+        if aim is not None:
+            self._look([aim])
+            self._train(aim)
+
+    def _speeds(self) -> plan.Speeds | None:
+        """What says how fast shapes would be; None where that could not be found out."""
+        if not has_attention(self.search.root):
+            return plan.ByOperations()
+        return self._table()
+
+    def _look(self, shapes: Sequence[Shape]) -> None:
+        """Build shapes, so far as there is time to make something of them, and judge them."""
+        for shape in shapes:
+            self._predict(shape.chain, shape.speedup)
+        if self.search.left_s() > self.search.form_s(self.forms[0]):
+            self.search.build([shape.chain for shape in shapes])
+            for shape in shapes:
+                self.search.judge(shape.chain)
+
+    def _predict(self, chain: Chain, speedup: float) -> None:
+        store, form = self.search.store, self.forms[0]
+        timed = store.timed(key(form))
+        assert timed is not None, "forms were chosen by their time"
+        if store.predicted(key(chain + form)) is None:
+            store.add(lambda at: Predicted(key(chain + form), speedup * timed.ratio, at))
+            self.search.tell(f"predicted {speedup * timed.ratio:.1f}x for {key(chain)}")
+
+    def _lost(self, shape: Shape) -> float | None:
+        judged = self.search.store.judged(key(shape.chain))
+        return None if judged is None else judged.points
+
+    def _finish_untrained(self, shapes: Sequence[Shape]) -> None:
+        """The fastest shape that is inside the budget as it is, in its form: what is won if no training does."""
+        budget = self.search.request.max_drop_points
+        inside = [shape for shape in shapes if (lost := self._lost(shape)) is not None and lost <= budget]
+        if inside:
+            fastest = max(inside, key=lambda shape: shape.speedup)
+            self.search.finish(fastest.chain, self.forms[:1])
+
+    def _aim(self, shapes: Sequence[Shape], speeds: plan.Speeds) -> Shape | None:
+        """The shape that is trained: the fastest that training should bring back into the budget.
+
+        What pruning loses grows between the speeds that were tried about as a line does.
+        """
+
+        def choose() -> tuple[Sequence[str], str, dict[str, float]]:
+            allowed = self.search.request.max_drop_points / _TRAINING_LEAVES
+            numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
+            hopes = [_furthest(self._tried(shapes, depth), allowed, depth) for depth in {s.depth for s in shapes}]
+            best = max((hope for hope in hopes if hope is not None), default=None)
+            if best is None:
+                return [], "no pruning is near enough to be trained back into the budget", numbers
+            speedup, depth = best
+            near = [s for s in shapes if s.depth == depth and abs(s.speedup / speedup - 1) < 1 - _NEAR]
+            chain = near[0].chain if near else speeds.chain(speedup, depth)
+            if chain is None:
+                return [], "no shape is so fast", numbers
+            why = f"the fastest that training should bring back, at {speedup:.2f} times the unpruned one's speed"
+            return [key(chain)], why, {**numbers, "speedup": speedup, "depth": depth}
+
+        decided = self.search.store.choose("training", choose)
+        if not decided.choice:
+            self.search.tell(decided.why)
+            return None
+        speedup, depth = decided.numbers["speedup"], decided.numbers["depth"]
+        known = next((s.chain for s in shapes if [key(s.chain)] == list(decided.choice)), None)
+        chain = known or speeds.chain(speedup, depth)
+        return None if chain is None else Shape(chain, speedup, depth)
+
+    def _tried(self, shapes: Sequence[Shape], depth: float) -> list[tuple[float, float]]:
+        """Speeds of one depth with the points that were lost, slowest first; the whole network loses none."""
+        found = [(s.speedup, lost) for s in shapes if s.depth == depth and (lost := self._lost(s)) is not None]
+        return [(1.0, 0.0), *sorted(found)] if depth == 1.0 else sorted(found)
+
+    def _train(self, aim: Shape) -> None:
+        """Let the checkpoint teach the shape for as long as there is time, and bring it into its forms."""
+        search = self.search
+        after_s = sum(map(search.form_s, self.forms))
+        seconds = search.store.choose(
+            "training time", lambda: ((), "what is left", {"seconds": max(0.0, round(search.left_s() - after_s))})
+        ).numbers["seconds"]
+        if search.store.artifact(aim.chain) is None:
+            return
+        if seconds < _LEAST_TRAINING_S:
+            search.tell(f"no time to train {key(aim.chain)}: {seconds:.0f} s are left for it")
+            return
+        search.tell(f"training {key(aim.chain)} for {seconds / 60:.1f} minutes")
+        taught = link("distill", evaluations=_EVALUATIONS, time_budget_s=float(seconds))
+        trained = (*aim.chain, taught)
+        self._predict(trained, aim.speedup)
+        search.build([trained])
+        search.judge(trained)
+        search.finish(trained, self.forms, whatever_the_time=True)
+
+    def _table(self) -> plan.Table | None:
+        """What layers and their parts take in the best form, on this machine."""
+        known = self.search.store.decided(TABLE) or self._timed_table()
+        if known is None:
+            return None
+        return plan.Table(
+            rest=known.numbers["rest"],
+            layer=known.numbers["layer"],
+            head=known.numbers["head"],
+            neuron=known.numbers["neuron"],
+            shapes=tuple((int(heads), int(neurons)) for heads, neurons in map(str.split, known.choice)),
+        )
+
+    def _timed_table(self) -> Decided | None:
+        """The table as it is timed now, and written down; None if that failed."""
+        search, form = self.search, self.forms[0]
+        options: Mapping[str, object] = dict(form[-1].options)
+        task, layers = open_task(search.root), _layers_of(search)
+        lengths = sorted(map(task.length, search.parts.judging.head(500).examples))
+        request = job.table(
+            f"{search.root.manifest.name}-table",
+            search.root,
+            search.given,
+            str(options["to"]),
+            str(options["mode"]),
+            max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
+            tuple(depth for depth in plan.depths(layers, search.request.effort) if depth < layers),
+            search.source,
+        )
+        (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
+        if done.result is None:
+            reason = done.failure or "failed without a word"
+            search.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
+            search.tell(f"no latency table: {reason.splitlines()[0]}")
+            return None
+        told = done.result
+        numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}
+        shapes = tuple(f"{heads} {neurons}" for heads, neurons in told["shapes"])
+        search.tell(f"latency table of {key(form)} ({done.seconds:.0f} s)")
+        search.store.add(lambda at: Decided(TABLE, shapes, key(form), at, {**numbers, "seconds": done.seconds}))
+        return search.store.decided(TABLE)
+
+
+def _layers_of(search: Search) -> int:
+    from ftc.huggingface.model import config_of
+
+    return int(config_of(search.root).num_hidden_layers)
+
+
+def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float) -> tuple[float, float] | None:
+    """The largest speed at which not more than `allowed` points are lost, with the depth; None if there is none."""
+    best: float | None = None
+    for place, (speed, lost) in enumerate(tried):
+        if lost <= allowed:
+            best = speed
+            continue
+        if place:
+            before, lost_before = tried[place - 1]
+            if lost_before <= allowed:
+                best = before + (speed - before) * (allowed - lost_before) / (lost - lost_before)
+        break
+    return None if best is None or best <= 1.0 else (best, depth)
