@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 32
 _NEAR_RATE = 0.5
-"""Of the usual learning rate, for a student that begins near its teacher, which the whole rate leads away first: a third
-of MiniLM came to 0.033 instead of 0.042 from its teacher's answers (mean divergence) in 1,200 steps."""
+"""Of the usual learning rate, for a student that begins near its teacher; the whole rate would first lead it away.
+
+A third of MiniLM came to 0.033 instead of 0.042 from its teacher's answers (mean divergence) in 1,200 steps.
+"""
 
 _ALIKE_ROWS = 32
 """Rows on which teacher and student must read the same tokens."""
