@@ -54,6 +54,7 @@ class Shadow:
             journal.failed("not ready", variant=name, reason=self.wrong)
         self._copies: queue.Queue[_Copy | None] = queue.Queue()
         self._bytes = 0
+        self._counting = threading.Lock()  # two threads add to it
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
@@ -67,7 +68,8 @@ class Shadow:
         if self._copies.qsize() >= MOST_COPIES or self._bytes + len(raw) > MOST_BYTES:
             self._metrics.dropped["full"].inc()
             return
-        self._bytes += len(raw)
+        with self._counting:
+            self._bytes += len(raw)
         self._copies.put(_Copy(raw, content_type, answers))
 
     def close(self) -> None:
@@ -79,7 +81,8 @@ class Shadow:
 
     def _work(self) -> None:
         while (copy := self._copies.get()) is not None and not self._closing.is_set():
-            self._bytes -= len(copy.raw)
+            with self._counting:
+                self._bytes -= len(copy.raw)
             begun_s = time.perf_counter()
             try:
                 answers = self._process.ask(copy.raw, copy.content_type)
