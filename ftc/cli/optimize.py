@@ -182,6 +182,11 @@ def _show(result: Result, artifacts: Path) -> None:
         click.echo(f"  {row.key}\n      {predicted}{measured}{drop}: {row.fate}")
     verdict = "winner" if result.is_better else "the baseline wins"
     click.echo(f"\n{verdict}: {result.winner}\n  {result.reason}")
+    other_s = max(0.0, result.seconds - result.building_s - result.measuring_s)
+    click.echo(
+        f"  {result.seconds / 60:.1f} minutes: {result.building_s:.0f} s building, {result.measuring_s:.0f} s "
+        f"measuring, {other_s:.0f} s between"
+    )
     click.echo(f"  report: {artifacts / FILE_NAME}; decisions: {result.journal}")
     if result.is_better:
         click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
@@ -197,6 +202,8 @@ def _print_json(result: Result) -> None:
         "is_better": result.is_better,
         "reason": result.reason,
         "seconds": result.seconds,
+        "building_s": result.building_s,
+        "measuring_s": result.measuring_s,
         "journal": str(result.journal),
         "rows": [{**asdict(row), "path": str(row.path) if row.path is not None else None} for row in result.rows],
         "board": json.loads(to_json(result.board)),

@@ -129,11 +129,13 @@ class Ended:
     """The last line.
 
     :param run: the final measurement, among the results
+    :param seconds: that it took
     """
 
     run: str
     winner: str | None
     reason: str
+    seconds: float
     elapsed_s: float
     kind: Literal["ended"] = "ended"
 

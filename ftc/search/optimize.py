@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
 from ftc.search.result import Result, Row, choose
-from ftc.search.store import Store
+from ftc.search.store import TABLE, Store
 
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
@@ -138,9 +139,10 @@ def optimize(
         fixed=bool(recipe),
     )
     finalists = search.run()
+    began = time.monotonic()
     board = _measured(planned, store, finalists, artifacts)
     best, _, reason = choose(board, planned.request)
-    store.add(lambda at: Ended(board.run, best.candidate.id, reason, at))
+    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
     return _result(planned, store, board)
 
 
@@ -234,14 +236,15 @@ def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
         board=board,
         rows=_rows(planned, store, board, best, reason),
         journal=planned.journal,
-        seconds=store.elapsed_s if store.ended() is None else store.journal.elapsed_s,
+        seconds=store.journal.elapsed_s,
+        building_s=store.building_s,
+        measuring_s=store.measuring_s,
     )
 
 
 def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
     from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
-    from ftc.search.smaller import TABLE
 
     standings = {standing.candidate.id: standing for standing in board.standings}
     finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]

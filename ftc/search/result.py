@@ -45,6 +45,7 @@ class Result:
     :param board: the final measurement
     :param rows: all that was tried, the winner first
     :param journal: what was decided, and by which numbers
+    :param seconds: that the search took, all its runs together
     """
 
     winner: Path
@@ -54,6 +55,8 @@ class Result:
     rows: tuple[Row, ...]
     journal: Path
     seconds: float
+    building_s: float
+    measuring_s: float
 
 
 def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:

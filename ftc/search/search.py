@@ -257,8 +257,9 @@ class Search:
                 self.store.add(lambda at: Failed(name, reason, seconds, at))  # noqa: B023 - called at once
                 continue
             p50, memory = standing.p50_ns, standing.peak_rss_bytes
+            took = seconds if chain != plan.REFERENCE else 0.0  # the others share all of it
             self.store.add(
-                lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50, memory, seconds, at)  # noqa: B023
+                lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50, memory, took, at)  # noqa: B023
             )
             if chain != plan.REFERENCE:
                 self.tell(f"{name}: {ratio}")

@@ -11,14 +11,12 @@ from ftc.search import job, plan
 from ftc.search.journal import Decided, Failed, Predicted
 from ftc.search.links import Chain, key, link
 from ftc.search.request import Effort
+from ftc.search.store import TABLE
 from ftc.search.workshop import Order
 from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
     from ftc.search.search import Search
-
-TABLE = "latency table"
-"""What the journal calls it."""
 
 _LEAST_TRAINING_S = 45.0
 """A shorter training would hardly have warmed up."""

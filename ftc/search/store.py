@@ -6,11 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 from ftc.artifact import Artifact, is_artifact, open_artifact
 from ftc.search.journal import Begun, Built, Decided, Ended, Entry, Failed, Journal, Judged, Predicted, Timed
 from ftc.search.links import Chain, key
+
+TABLE: Final = "latency table"
+"""The stage at which times of shapes are written down."""
+
+
+def _is_table(entry: Entry) -> TypeGuard[Decided]:
+    return isinstance(entry, Decided) and entry.stage == TABLE
+
 
 E = TypeVar("E", Built, Failed, Judged, Timed, Predicted)
 
@@ -97,6 +105,17 @@ class Store:
             known = self.decided(stage)
             assert known is not None, "it was written just now"
         return known
+
+    @property
+    def building_s(self) -> float:
+        """What went into building, also of what failed, and into the latency table."""
+        worked = sum(entry.seconds for entry in self.journal.entries if isinstance(entry, (Built, Failed)))
+        return worked + sum(e.numbers.get("seconds", 0.0) for e in self.journal.entries if _is_table(e))
+
+    @property
+    def measuring_s(self) -> float:
+        """What went into judging, timing and the final measurement."""
+        return sum(entry.seconds for entry in self.journal.entries if isinstance(entry, (Judged, Timed, Ended)))
 
     def built_in(self, chains: Iterable[Chain]) -> float:
         """What building these took."""
