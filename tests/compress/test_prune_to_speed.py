@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from compress.choices import Runtime
 from compress.pruning.encoder import Kept
-from compress.pruning.latency import Line, Trials
+from compress.pruning.latency import Form, Line, Trials
 from compress.verbs import export, prune
 from ftc.artifact import Artifact, open_artifact
 from ftc.checkpoint import load
@@ -81,23 +82,33 @@ def test_more_than_the_smallest_shape_reaches_is_an_error(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("runtime", [Runtime.TORCH, Runtime.ONNXRUNTIME])
-def test_shapes_are_exported_and_timed(
+def unchanged(shape: Artifact, _place: Path) -> Artifact:
+    return shape
+
+
+def exported(shape: Artifact, place: Path) -> Artifact:
+    return export(shape, place.parent, output=place)
+
+
+@pytest.mark.parametrize("form", [unchanged, exported])
+def test_shapes_are_brought_into_a_form_and_timed(
     text_root: Artifact,
     text_data: Dataset,
     tmp_path: Path,
-    runtime: Runtime,
+    form: Form,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("compress.pruning.latency._BLOCK_S", 0.002)
     from ftc.tasks.task import open_task
 
     inputs = open_task(text_root).encode(text_data.examples[:1])
-    trials = Trials(text_root, runtime, inputs, tmp_path, lambda _: None)
+    trials = Trials(text_root, form, inputs, tmp_path, lambda _: None)
     few = tuple(Kept(np.arange(4) < 1, np.arange(64) < 8) for _ in range(2))
     assert trials.speed_of(few) > 0
     shaped = load_shapes(tmp_path / "1")
     assert shaped == (8, 8), "one head of 8, and eight neurons"
+    assert trials.speed_of(few[:1]) > 0
+    assert json.loads((tmp_path / "2" / "config.json").read_text())["num_hidden_layers"] == 1
 
 
 def load_shapes(place: Path) -> tuple[int, int]:
@@ -140,7 +151,23 @@ def test_a_line_is_laid_through_what_was_measured(
     from ftc.tasks.task import open_task
 
     inputs = open_task(text_root).encode(text_data.examples[:1])
-    line = Trials(text_root, Runtime.TORCH, inputs, tmp_path, lambda _: None).line()
+    line = Trials(text_root, unchanged, inputs, tmp_path, lambda _: None).line()
     assert isinstance(line, Line)
     assert line.head == pytest.approx(HEAD, rel=0.3)
     assert line.neuron == pytest.approx(NEURON, rel=0.3)
+
+
+def test_networks_of_other_depths_tell_what_a_layer_takes_besides_its_parts(
+    text_root: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftc.tasks.task import open_task
+
+    layer, head, neuron = 0.122, 0.05, 0.002  # with 0.1 for the rest, the whole network takes 1
+
+    def speed_of(_trials: Trials, kept: Sequence[Kept]) -> float:
+        return 1 / (0.1 + sum(layer + head * part.heads.sum() + neuron * part.neurons.sum() for part in kept))
+
+    monkeypatch.setattr(Trials, "speed_of", speed_of)
+    inputs = open_task(text_root).encode(text_data.examples[:1])
+    line = Trials(text_root, unchanged, inputs, tmp_path, lambda _: None).line((1,))
+    assert (line.rest, line.layer, line.head, line.neuron) == pytest.approx((0.1, layer, head, neuron), rel=1e-3)
