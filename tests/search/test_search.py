@@ -134,6 +134,25 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_nothing_is_built_twice
     assert third.worked == [], "what was searched is only told again"
 
 
+class Interrupted(Here):
+    """Ctrl-C when the first network is to be pruned."""
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
+        if any(order.key.startswith("prune") for order in orders):
+            raise KeyboardInterrupt
+        yield from super().do(orders)
+
+
+@pytest.mark.usefixtures("brief")
+def test_an_interrupt_ends_with_the_best_so_far(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = searched(text_root, rows, tmp_path, Interrupted())
+    assert "stopping: the best so far is measured" in capsys.readouterr().err
+    assert {row.key for row in result.rows} == {key(plan.REFERENCE), key(DYNAMIC)}
+    assert isinstance(Journal(result.journal).entries[-1], Ended)
+
+
 @pytest.mark.usefixtures("brief")
 def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
