@@ -25,6 +25,8 @@ def required_key() -> bytes | None:
         return None
     if not key.strip():
         raise InputError(f"{VARIABLE} is set, but empty: give it a key, or unset it to serve without one.")
+    if not key.isprintable() or not key.isascii():
+        raise InputError(f"{VARIABLE} holds letters that no header can carry: take printable ASCII.")
     return key.strip().encode()
 
 

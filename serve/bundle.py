@@ -29,7 +29,7 @@ class Settings:
     :param max_batch_size: rows of concurrent requests that are put through the model together; None for 8, or 1 where
         the other rows of a batch change a row's answer
     :param workers: processes, each with the model and a queue of its own, which share the cores; None for one
-    :param batch_wait_ms: how long a row waits for others that could go with it, if the model is idle
+    :param batch_wait_ms: how long a row waits for others that could go with it, if the model is idle; None: not at all
     :param max_latency_ms: a request that has waited longer than this is refused with 503
     :param max_items: texts or images that one request may have
     :param max_queue: rows of all requests that may be inside at once; beyond them requests are refused with 503
@@ -42,7 +42,7 @@ class Settings:
     threads: int | None = None
     max_batch_size: int | None = None
     workers: int | None = None
-    batch_wait_ms: float = 0.0
+    batch_wait_ms: float | None = None
     max_latency_ms: int = 60_000
     max_items: int = 256
     max_queue: int = 1024

@@ -15,6 +15,9 @@ from serve.context import stage
 from serve.example import curl
 from serve.server import require_free, running
 
+DRAIN_S = 75.0
+"""What a service may take to answer what it has accepted: more than the minute that an answer may take by default."""
+
 
 def serve_forever(target: str | None, host: str, port: int, settings: Settings) -> None:
     """Serve, say when the service is ready and how to ask it, and return after Ctrl-C.
@@ -36,14 +39,18 @@ def serve_forever(target: str | None, host: str, port: int, settings: Settings) 
         else:
             name = store.latest() if target is None else store.find(target)
         say(f"starting {target or name}")
-        with running(name, Path(place), host, port, sys.stderr, quiet=not verbosity.libraries) as server:
+        with running(
+            name, Path(place), host, port, sys.stderr, quiet=not verbosity.libraries, patience_s=DRAIN_S
+        ) as server:
             try:
                 server.wait_until_ready()
                 about = server.get("/metadata")
-                example = curl(about["task"], server.url, form_of(about["measured"]))
+                example = curl(
+                    about["task"], server.url, form_of(about["measured"]), needs_key=access.required_key() is not None
+                )
                 say(f"ready at {server.url} (Ctrl-C ends it); try:\n  {example}")
                 code = server.process.wait()
             except KeyboardInterrupt:
-                say("stopping")
+                say("stopping, when what was accepted is answered; Ctrl-C again ends it at once")
                 return
             raise RunError(f"the service ended by itself with code {code}")

@@ -126,6 +126,7 @@ def running(
     home: Path | None = None,
     *,
     quiet: bool = False,
+    patience_s: float = STOP_S,
 ) -> Iterator[Server]:
     """Serve a Bento by its tag or directory, or a service named `module:attribute`, until the block is left.
 
@@ -133,6 +134,7 @@ def running(
     :param output: where everything it prints goes
     :param home: a BentoML home of its own: a second server in one home deletes the metrics of the first
     :param quiet: whether it prints errors alone, not every request
+    :param patience_s: what it is given in the end to answer what it has accepted
     """
     command = [sys.executable, "-m", "bentoml", "serve", target, "--host", host, "--port", str(port)]
     if quiet:
@@ -151,11 +153,11 @@ def running(
     try:
         yield Server(process, f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
     finally:
-        stop(process)
+        stop(process, patience_s)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server and its workers: politely first, and for certain after ten seconds or a second Ctrl-C."""
+def stop(process: subprocess.Popen[bytes], patience_s: float = STOP_S) -> None:
+    """End a server and its workers: politely first, and for certain after so long or a second Ctrl-C."""
     import psutil
 
     family: list[psutil.Process] = []
@@ -164,7 +166,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     try:
         process.terminate()
-        process.wait(STOP_S)
+        process.wait(patience_s)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         pass
     finally:

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
-import select
 import signal
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ class ShadowProcess:
             )
         )
         try:
-            started.wrong = started._line(START_S)["wrong"]
+            with started._within(START_S):
+                started.wrong = started._line()["wrong"]
         except ShadowError:
             started.end()
             raise
@@ -84,13 +86,14 @@ class ShadowProcess:
         :raises ShadowError: if there are none
         """
         assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(_LENGTHS.pack(len(content_type), len(raw)) + content_type + raw)
-            self._process.stdin.flush()
-        except (OSError, ValueError) as error:
-            self.end()
-            raise ShadowError("its process has ended") from error
-        answer = self._line(ANSWER_S)
+        with self._within(ANSWER_S):  # a process that hangs reads nothing either
+            try:
+                self._process.stdin.write(_LENGTHS.pack(len(content_type), len(raw)) + content_type + raw)
+                self._process.stdin.flush()
+            except (OSError, ValueError) as error:
+                self.end()
+                raise ShadowError("its process has ended") from error
+            answer = self._line()
         if "failed" in answer:
             raise ShadowError(answer["failed"])
         return [Prediction(**each) for each in answer["answers"]]
@@ -103,12 +106,22 @@ class ShadowProcess:
             with contextlib.suppress(BrokenPipeError):  # what was being written goes nowhere
                 stream.close()  # type: ignore[union-attr]
 
-    def _line(self, limit_s: float) -> dict[str, Any]:
+    @contextlib.contextmanager
+    def _within(self, limit_s: float) -> Iterator[None]:
+        """Kill the process if what is done meanwhile takes longer; its pipes then close, and whoever waits wakes up."""
+        watch = threading.Timer(limit_s, self._process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = b""
         with contextlib.suppress(ValueError):  # closed by `end` in another thread
-            if select.select([self._process.stdout], [], [], limit_s)[0]:
-                line = self._process.stdout.readline()
+            line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             self.end()
             raise ShadowError("its process has ended, or gave no answer in time")

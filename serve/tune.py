@@ -61,7 +61,7 @@ class Choice:
     threads: int | None = None
     workers: int | None = None
     max_batch_size: int | None = None
-    batch_wait_ms: float = 0.0
+    batch_wait_ms: float | None = None
 
     def __str__(self) -> str:
         told = [f"{name.replace('_', ' ')} {value}" for name, value in asdict(self).items() if value]
@@ -96,7 +96,11 @@ def tune(artifact: Artifact, settings: Settings, compare: Compare, second: Secon
             with progress(f"measuring {len(ways)} ways to run the service ({number + 1} of {len(stages)})"):
                 speeds = _measured(artifact, settings, second, ways, examples, compare, Path(scratch) / str(number))
             tried += [
-                {**asdict(way), "speed": None if speed is None else [speed.value, speed.low, speed.high]}
+                {
+                    "stage": number + 1,
+                    **asdict(way),
+                    "speed": None if speed is None else [speed.value, speed.low, speed.high],
+                }
                 for way, speed in zip(ways, speeds, strict=True)
             ]
             worth = [

@@ -59,7 +59,7 @@ class Variant:
             max_batch_size=self.settings.max_batch_size or MAX_BATCH_SIZE,
             max_queue=self.settings.max_queue,
             max_latency_s=self.settings.max_latency_ms / 1e3,
-            batch_wait_s=self.settings.batch_wait_ms / 1e3,
+            batch_wait_s=(self.settings.batch_wait_ms or 0.0) / 1e3,
         )
 
     def _answer(self, rows: Sequence[Encoded]) -> list[Prediction]:

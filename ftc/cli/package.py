@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-wait-ms",
     type=click.FloatRange(0),
-    default=0.0,
     help="How long a row waits for others to go with, if the model is idle.  [default: not at all]",
 )
 @click.option(
@@ -103,7 +102,7 @@ def package(
     threads: int | None,
     max_batch_size: int | None,
     workers: int | None,
-    batch_wait_ms: float,
+    batch_wait_ms: float | None,
     tune: bool,
     time_budget: float,
     max_latency_ms: int,

@@ -3,6 +3,7 @@
     python decode.py "a text"                    the scores of a text
     python decode.py "a text" "a second text"    of a pair
     python decode.py photo.png                   of an image
+    python decode.py -- "--a text"               of a text that begins like an option
     python decode.py --replay                    the golden examples; ends with 1 if an answer differs
 
 It needs numpy, the model's runtime (ai-edge-litert or onnxruntime), and tokenizers for texts or Pillow for images.
@@ -186,7 +187,12 @@ def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
     if arguments == ["--replay"]:
         return 1 if replay() else 0
-    if not 1 <= len(arguments) <= 2:
+    if arguments[:1] == ["--"]:  # what follows is text, whatever it begins with
+        arguments = arguments[1:]
+    elif any(argument.startswith("--") for argument in arguments):
+        print(__doc__, file=sys.stderr)
+        return 2
+    if not 1 <= len(arguments) <= 2 or not all(argument.strip() for argument in arguments):
         print(__doc__, file=sys.stderr)
         return 2
     decoder = Decoder()

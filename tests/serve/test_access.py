@@ -13,6 +13,7 @@ from ftc.errors import InputError
 from serve import access
 from serve.bundle import Settings
 from serve.context import stage
+from serve.example import curl
 from serve.refusal import Refusal
 from tests.serve.conftest import serving
 
@@ -39,6 +40,22 @@ def test_an_empty_key_is_an_error_not_an_open_door(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(access.VARIABLE, " ")
     with pytest.raises(InputError, match="set, but empty"):
         access.required_key()
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines", "tab\tbed"])
+def test_a_key_that_no_header_can_carry_is_an_error_that_does_not_show_it(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(access.VARIABLE, key)
+    with pytest.raises(InputError, match="printable ASCII") as raised:
+        access.required_key()
+    assert key not in str(raised.value)
+
+
+def test_the_printed_request_carries_the_key_without_showing_it() -> None:
+    printed = curl("text-classification", "http://127.0.0.1:3000", needs_key=True)
+    assert '-H "X-API-Key: $FTC_API_KEY"' in printed
+    assert "X-API-Key" not in curl("text-classification", "http://127.0.0.1:3000")
 
 
 def test_every_page_but_the_probes_asks_for_the_key(

@@ -81,6 +81,11 @@ def test_a_text_gets_the_artifact_s_scores_from_the_command(text_onnx: Artifact,
         wanted = task.decode(open_session(text_onnx).run(task.encode([example])))[0].scores
         parts = [example] if isinstance(example, str) else example
         assert json.loads(alone(place, "decode.py", *parts)) == pytest.approx(wanted, abs=1e-5)
+    for wrong in (["--help"], ["--reply"], ["--replay", "extra"], [""], [], ["a", "b", "c"]):
+        refused = subprocess.run([sys.executable, "decode.py", *wrong], cwd=place, capture_output=True, text=True)
+        assert refused.returncode == 2, wrong
+        assert "python decode.py --replay" in refused.stderr
+    assert "negative" in json.loads(alone(place, "decode.py", "--", "--reply"))
 
 
 def test_sums_sbom_and_card_say_what_is_in_it(text_int8: Artifact, tmp_path: Path) -> None:

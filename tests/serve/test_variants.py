@@ -24,11 +24,13 @@ from ftc.runtimes.session import SessionOptions, open_session
 from ftc.tasks.classification import Prediction
 from ftc.tasks.task import open_task
 from serve import shadow as shadow_module
+from serve import shadow_process
 from serve.bundle import Bundle, Second, Settings, require_alike
 from serve.context import stage
 from serve.package import Packaged, package
 from serve.server import Server
 from serve.shadow import MOST_COPIES, Shadow
+from serve.shadow_process import ShadowError, ShadowProcess
 from serve.split import Split, share_of
 from tests.serve.conftest import serving
 from tests.serve.test_package import less_certain
@@ -214,6 +216,21 @@ def test_a_shadow_that_hangs_delays_nobody_and_what_it_misses_is_counted(shadow_
             assert answer.status == 200
     finally:
         process.resume()
+
+
+def test_a_shadow_that_hangs_is_ended_even_if_it_does_not_read_what_it_is_sent(
+    text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow_process, "ANSWER_S", 1.0)
+    started = ShadowProcess.start(Bundle(text_onnx, Settings()))
+    try:
+        psutil.Process(started._process.pid).suspend()
+        more_than_a_pipe_holds = json.dumps({"texts": ["bright " * 40_000]}).encode()
+        with pytest.raises(ShadowError, match="has ended"):
+            started.ask(more_than_a_pipe_holds, b"application/json")
+        assert not started.is_alive
+    finally:
+        started.end()
 
 
 def test_disagreement_is_logged_without_what_was_asked_and_a_dead_shadow_is_started_again(
