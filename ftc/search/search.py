@@ -45,6 +45,9 @@ _TIMING_S = 8.0
 
 _TIMED_ROWS = 64
 
+_HANGS_S = 240.0
+"""What no conversion takes: what was begun in time is not given up for its last seconds."""
+
 _FIRST_LOOK_ROWS = 1000
 """That judge what is still to be trained and quantized."""
 
@@ -151,9 +154,9 @@ class Search:
         return Order(key(chain), request, self._limit_s(chain[-1]))
 
     def _limit_s(self, last: Link) -> float:
-        """A training ends by itself; all else may take what is left, and a minute if nothing is."""
+        """A training ends by itself; all else may take what is left, or so long that it must hang if little is."""
         asked = dict(last.options).get("time_budget_s", 0.0)
-        return max(self.left_s(), 60.0) + 2 * float(asked if isinstance(asked, (int, float)) else 0.0)
+        return max(self.left_s(), _HANGS_S) + 2 * float(asked if isinstance(asked, (int, float)) else 0.0)
 
     # ------------------------------------------------------------------ judging and timing
 
