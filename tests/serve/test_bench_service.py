@@ -7,8 +7,9 @@ import re
 import socketserver
 import threading
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def metadata(**changed: Any) -> bytes:
 
 
 @contextmanager
-def fake(about: bytes, *answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A service of given bytes: what it tells of itself, then answers in turn, the last one for ever; and its heads."""
+def fake(about: bytes, answers: Iterable[bytes] = ()) -> Iterator[tuple[str, list[bytes]]]:
+    """A service of given bytes: what it tells of itself, then answers in turn; and the heads it has seen."""
     heads: list[bytes] = []
     turn = iter(answers)
     lock = threading.Lock()
@@ -99,8 +100,10 @@ def fake(about: bytes, *answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 length = re.search(rb"Content-Length: (\d+)", head)
                 self.rfile.read(int(length[1]) if length else 0)
                 with lock:
-                    said = next(turn, answers[-1]) if head.startswith(b"POST") else about
+                    said = next(turn) if head.startswith(b"POST") else about
                 self.wfile.write(said)
+                if b"Connection: close" in said:
+                    return
 
     class Quiet(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -126,7 +129,7 @@ def failed(code: int, *arguments: object) -> str:
 
 
 def test_errors_are_counted_and_have_no_latency(rows: Path) -> None:
-    with fake(metadata(), *[http(RIGHT), http(b"{}", "503 Busy"), http(b"[]")] * 5000) as (url, _):
+    with fake(metadata(), cycle([http(RIGHT), http(b"{}", "503 Busy"), http(b"[]")])) as (url, _):
         found, _ = measured("--service", url, "--data", rows)
     busy = wrong = 0
     for load in found["loads"]:
@@ -147,7 +150,7 @@ def test_errors_are_counted_and_have_no_latency(rows: Path) -> None:
     ],
 )
 def test_without_one_right_answer_the_run_fails(answers: list[bytes], said: str, rows: Path) -> None:
-    with fake(metadata(), *answers) as (url, _):
+    with fake(metadata(), chain(answers, repeat(answers[-1]))) as (url, _):
         stderr = failed(1, "--service", url, "--data", rows)
     assert url in stderr
     assert said in stderr
@@ -169,7 +172,7 @@ def test_a_key_goes_nowhere_but_to_the_service(rows: Path, monkeypatch: pytest.M
     ("about", "said"),
     [
         (b"SSH-2.0-OpenSSH\r\n", "BadStatusLine"),
-        (http(b"{}").replace(b"2", b"3", 1)[:-1], "answers at"),
+        (http(b"{}", "200 OK\r\nConnection: close")[:-1], "answers at"),
         (http(b"[" * 100_000), "answers at"),
         (http(b" " * (4 * 2**20 + 1)), "an answer of more than 4194304 bytes"),
         (http(b"[1]"), "it is no JSON object"),
@@ -189,7 +192,7 @@ def test_a_service_that_trickles_is_left_in_time(rows: Path, monkeypatch: pytest
     monkeypatch.setattr("serve.reach._ANSWER_S", 0.3)
     with fake(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") as (url, _):
         assert "no whole answer in 0.3 s" in failed(2, "--service", url, "--data", rows)
-    with fake(metadata(), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[") as (url, _):
+    with fake(metadata(), [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["]) as (url, _):
         assert "no whole answer in 0.3 s" in failed(1, "--service", url, "--data", rows, "--time-limit", "0.3s")
 
 
