@@ -7,8 +7,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import cycle, takewhile
 from urllib.parse import urlsplit
+
+from bench.http_answer import Answer, NotUnderstood, reading
 
 _RECEIVED_BYTES = 2**20
 
@@ -16,32 +18,39 @@ MOST_CONNECTIONS = 256
 """Of an open loop; requests that arrive while all of them wait for answers wait as well, and that counts."""
 
 ANSWER_S = 60.0
-"""After so long without a byte from anybody, what is still asked counts as broken."""
+"""A request without its whole answer for so long counts as broken, whatever has arrived of it."""
+
+_SHOWN_BYTES = 300
 
 Seen = Callable[[bytes, int, bytes], None]
+Right = Callable[[bytes], bool]
 
 
 @dataclass(slots=True)
 class Answers:
-    """:param latencies_ns: of requests that were answered with 200, in the order of the answers
+    """:param latencies_ns: of requests that were answered rightly, in the order of the answers
     :param statuses: how often each HTTP status came
-    :param broken: requests whose connection ended without an answer
+    :param wrong: answers of 200 whose content is not what was asked for
+    :param broken: requests without a whole answer: the connection ended, it took too long, or is not understood
+    :param last_error: what the last request that is an error got
     :param wall_s: from the first request to the last answer
     """
 
     latencies_ns: list[int] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
+    wrong: int = 0
     broken: int = 0
+    last_error: str = ""
     wall_s: float = 0.0
 
     @property
     def errors(self) -> int:
         """Requests without the answer that they should have had."""
-        return self.broken + sum(count for status, count in self.statuses.items() if status != 200)
+        return self.broken + self.wrong + sum(count for status, count in self.statuses.items() if status != 200)
 
     def per_second(self) -> float:
         """Good answers in a second."""
-        return self.statuses.get(200, 0) / self.wall_s
+        return len(self.latencies_ns) / self.wall_s
 
     def percentile_ms(self, share: float) -> float:
         """A percentile of the latencies, whatever their number."""
@@ -61,12 +70,21 @@ def request(
 
 
 def closed_loop(
-    url: str, requests: Sequence[bytes], *, clients: int, seconds: float | None = None, seen: Seen | None = None
+    url: str,
+    requests: Sequence[bytes],
+    *,
+    clients: int,
+    seconds: float | None = None,
+    seen: Seen | None = None,
+    right: Right | None = None,
+    answer_s: float = ANSWER_S,
 ) -> Answers:
     """Let clients ask, each its next request as soon as it has an answer, and wait for the last answers.
 
     :param seconds: how long requests are sent, again from the first after the last; None sends each once
     :param seen: called with every request, and the status and the body of its answer
+    :param right: whether the body of an answer of 200 is what was asked for; None believes the status
+    :param answer_s: what each answer may take. After one that takes longer nothing more is sent
     :raises OSError: if nobody listens
     """
 
@@ -77,11 +95,17 @@ def closed_loop(
                 return
             yield None, asked
 
-    return _drive(url, schedule(), clients, seen)
+    return _Drive(url, clients, answer_s, seen, right).run(schedule())
 
 
 def open_loop(
-    url: str, requests: Sequence[bytes], arrivals_ns: Sequence[int], *, connections: int = MOST_CONNECTIONS
+    url: str,
+    requests: Sequence[bytes],
+    arrivals_ns: Sequence[int],
+    *,
+    connections: int = MOST_CONNECTIONS,
+    right: Right | None = None,
+    answer_s: float = ANSWER_S,
 ) -> Answers:
     """Send requests when they arrive, whether earlier ones were answered or not, and wait for the last answers.
 
@@ -91,45 +115,59 @@ def open_loop(
 
     :param requests: asked in turn, again from the first after the last
     :param arrivals_ns: since the beginning, rising
+    :param right: as in `closed_loop`, as is `answer_s`, which counts from when a request is sent
     :raises OSError: if nobody listens
     """
-    return _drive(url, iter(zip(arrivals_ns, cycle(requests), strict=False)), connections, None)
+    arriving = zip(arrivals_ns, cycle(requests), strict=False)
+    return _Drive(url, connections, answer_s, None, right).run(iter(arriving))
 
 
 class _Client:
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], answer_s: float) -> None:
         self._address = address
+        self._answer_s = answer_s
         self.socket: socket.socket | None = None
         self.sent = b""
         self.since_ns = 0
-        self.received = b""
+        self.until_s = 0.0
+        self._reading = reading()
 
     def ask(self, selector: selectors.BaseSelector, sent: bytes, due_ns: int | None) -> None:
-        self.received, self.sent = b"", sent
+        self._reading, self.sent = reading(), sent
         if self.socket is None:
             self._connect(selector)
         self.since_ns = time.perf_counter_ns() if due_ns is None else due_ns
+        self.until_s = time.perf_counter() + self._answer_s
         assert self.socket is not None
         try:
             self.socket.sendall(sent)
-        except OSError:  # the service has closed a connection that was idle
+        except ConnectionError:  # the service has closed a connection that was idle
             self.close(selector)
             self._connect(selector)
             self.socket.sendall(sent)
 
     def _connect(self, selector: selectors.BaseSelector) -> None:
-        self.socket = socket.create_connection(self._address, ANSWER_S)
+        self.socket = socket.create_connection(self._address, self._answer_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(self.socket, selectors.EVENT_READ, self)
 
-    def receive(self) -> bool:
-        """Whether the connection is still open."""
+    def receive(self) -> Answer | None:
+        """The answer, once it is whole.
+
+        :raises NotUnderstood: if there will be none
+        """
         try:
             part = self.socket.recv(_RECEIVED_BYTES) if self.socket is not None else b""
-        except OSError:
-            part = b""
-        self.received += part
-        return bool(part)
+        except OSError as error:
+            raise NotUnderstood(f"the end of the connection: {error}") from error
+        if not part:
+            raise NotUnderstood("the end of the connection, and no whole answer")
+        try:
+            self._reading.send(part)
+        except StopIteration as whole:
+            answer: Answer = whole.value
+            return answer
+        return None
 
     def close(self, selector: selectors.BaseSelector) -> None:
         if self.socket is not None:
@@ -138,77 +176,86 @@ class _Client:
             self.socket = None
 
 
-def _complete(received: bytes) -> tuple[int, bytes, bool] | None:
-    """Status, body and whether the connection stays open; None while something is missing."""
-    head, found, body = received.partition(b"\r\n\r\n")
-    if not found:
-        return None
-    lines = head.lower().split(b"\r\n")
-    length = next((int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")), None)
-    if length is None or len(body) < length:  # without a length the end of the connection ends the answer: broken
-        return None
-    return int(lines[0].split()[1]), body, b"connection: close" not in lines
+class _Drive:
+    """Clients of one service, and what they have got so far."""
 
+    def __init__(self, url: str, clients: int, answer_s: float, seen: Seen | None, right: Right | None) -> None:
+        parts = urlsplit(url)
+        self._answer_s, self._seen, self._right = answer_s, seen, right
+        self._idle = [_Client((str(parts.hostname), parts.port or 80), answer_s) for _ in range(clients)]
+        self._busy: dict[_Client, None] = {}  # in the order of asking, so that the first runs out of time first
+        self._answers = Answers()
 
-def _drive(url: str, schedule: Iterator[tuple[int | None, bytes]], clients: int, seen: Seen | None) -> Answers:
-    """:param schedule: requests with the time when each is due, or None for as soon as a client is idle"""
-    parts = urlsplit(url)
-    idle = [_Client((str(parts.hostname), parts.port or 80)) for _ in range(clients)]
-    busy: set[_Client] = set()
-    answers, begun_ns = Answers(), time.perf_counter_ns()
-    waiting = next(schedule, None)
-    # select, since epoll waits whole milliseconds
-    with selectors.SelectSelector() as selector:
+    def run(self, schedule: Iterator[tuple[int | None, bytes]]) -> Answers:
+        """:param schedule: requests with the time when each is due, or None for as soon as a client is idle"""
+        begun_ns = time.perf_counter_ns()
+        waiting = next(schedule, None)
+        # select, since epoll waits whole milliseconds
+        with selectors.SelectSelector() as selector:
+            try:
+                while self._busy or waiting is not None:
+                    while waiting is not None and self._idle:
+                        due_ns, sent = waiting
+                        if due_ns is not None and begun_ns + due_ns > time.perf_counter_ns():
+                            break
+                        client = self._idle.pop()
+                        self._busy[client] = None
+                        client.ask(selector, sent, None if due_ns is None else begun_ns + due_ns)
+                        waiting = next(schedule, None)
+                    until_s = [next(iter(self._busy)).until_s] if self._busy else []
+                    if waiting is not None and self._idle and waiting[0] is not None:
+                        until_s.append((begun_ns + waiting[0]) / 1e9)
+                    for key, _ in selector.select(max(0.0, min(until_s) - time.perf_counter())):
+                        self._receive(key.data, selector)
+                    if self._out_of_time(selector):
+                        waiting = None
+            finally:
+                for client in (*self._idle, *self._busy):
+                    client.close(selector)
+        self._answers.wall_s = (time.perf_counter_ns() - begun_ns) / 1e9
+        return self._answers
+
+    def _receive(self, client: _Client, selector: selectors.BaseSelector) -> None:
+        if client not in self._busy:  # the service speaks, or closes, while nothing is asked
+            client.close(selector)
+            return
         try:
-            while busy or waiting is not None:
-                while waiting is not None and idle:
-                    due_ns, sent = waiting
-                    if due_ns is not None and begun_ns + due_ns > time.perf_counter_ns():
-                        break
-                    client = idle.pop()
-                    client.ask(selector, sent, None if due_ns is None else begun_ns + due_ns)
-                    busy.add(client)
-                    waiting = next(schedule, None)
-                wait_s = ANSWER_S
-                if waiting is not None and idle and waiting[0] is not None:
-                    wait_s = max(0.0, (begun_ns + waiting[0] - time.perf_counter_ns()) / 1e9)
-                ready = selector.select(wait_s)
-                if not ready and busy and wait_s == ANSWER_S:
-                    answers.broken += len(busy)
-                    break
-                for key, _ in ready:
-                    client = key.data
-                    is_open = client.receive()
-                    if client not in busy:  # closed by the service while nothing was asked
-                        client.close(selector)
-                        continue
-                    if _answered(client, is_open, answers, selector, seen):
-                        busy.remove(client)
-                        idle.append(client)
-        finally:
-            for client in (*idle, *busy):
+            answer = client.receive()
+        except NotUnderstood as error:
+            self._break(client, str(error), selector)
+            return
+        if answer is not None:
+            self._count(client, answer)
+            self._release(client)
+            if not answer.stays_open:
                 client.close(selector)
-    answers.wall_s = (time.perf_counter_ns() - begun_ns) / 1e9
-    return answers
 
+    def _count(self, client: _Client, answer: Answer) -> None:
+        took_ns = time.perf_counter_ns() - client.since_ns
+        answers = self._answers
+        answers.statuses[answer.status] = answers.statuses.get(answer.status, 0) + 1
+        wrong = answer.status == 200 and self._right is not None and not self._right(answer.body)
+        answers.wrong += wrong
+        if wrong or answer.status != 200:
+            answers.last_error = f"{answer.status}: {answer.body[:_SHOWN_BYTES].decode(errors='replace')}"
+        else:
+            answers.latencies_ns.append(took_ns)
+        if self._seen is not None:
+            self._seen(client.sent, answer.status, answer.body)
 
-def _answered(
-    client: _Client, is_open: bool, answers: Answers, selector: selectors.BaseSelector, seen: Seen | None
-) -> bool:
-    """Whether a client has its answer, or will get none."""
-    done = _complete(client.received)
-    if done is None:
-        if is_open:
-            return False
-        answers.broken += 1
+    def _out_of_time(self, selector: selectors.BaseSelector) -> bool:
+        now_s = time.perf_counter()
+        late = list(takewhile(lambda client: client.until_s <= now_s, self._busy))
+        for client in late:
+            self._break(client, f"no whole answer in {self._answer_s:g} s", selector)
+        return bool(late)
+
+    def _break(self, client: _Client, why: str, selector: selectors.BaseSelector) -> None:
+        self._answers.broken += 1
+        self._answers.last_error = why
         client.close(selector)
-        return True
-    status, body, stays = done
-    if status == 200:
-        answers.latencies_ns.append(time.perf_counter_ns() - client.since_ns)
-    answers.statuses[status] = answers.statuses.get(status, 0) + 1
-    if seen is not None:
-        seen(client.sent, status, body)
-    if not stays:
-        client.close(selector)
-    return True
+        self._release(client)
+
+    def _release(self, client: _Client) -> None:
+        del self._busy[client]
+        self._idle.append(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import conditions, plan, sampling, statistics
-from bench.clients import Answers, closed_loop, open_loop
+from bench.clients import Answers, Right, closed_loop, open_loop
 from bench.intervals import Ratio, speed_ratio
 from bench.options import Options
 from bench.remote import Worker
@@ -42,11 +43,11 @@ class Load:
 
     :param clients: that ask at the same time; None where requests arrive by chance
     :param rate_per_s: requests in a second that arrive; None where clients wait for their answers
-    :param per_second: requests answered with 200 in a second
-    :param samples: latencies that percentiles come from: answers with 200. By chance they are counted from the
+    :param per_second: requests answered rightly in a second
+    :param samples: latencies that percentiles come from: right answers. By chance they are counted from the
         intended arrival
     :param p90_ns: None with too few samples to know it, as `p99_ns`
-    :param errors: requests answered otherwise, or not at all
+    :param errors: requests answered otherwise (by status, or not with one result for each row), or not at all
     :param statuses: how often each HTTP status came
     """
 
@@ -119,22 +120,23 @@ def measure(
     :param rows: the examples of each request, for the session
     :param artifact: the model inside the service; None measures no session
     :param threads: of the session
-    :raises RunError: if the service answers nothing rightly, or goes away
+    :raises RunError: if the service answers nothing of a whole turn rightly, or goes away
     """
     machine = conditions.machine()
     try:
         with ExitStack() as stack:
+            asked = _Asked(url, requests, len(rows[0]) if rows else None, options.time_limit_s)
             with progress("warming up"):
-                _require_answer(url, requests[0])
-                once_s = 1 / _warmed(url, requests, 1)
-                peak_per_s = _warmed(url, requests, clients)
+                asked.closed(requests[:1], clients=1)
+                once_s = 1 / _warmed(asked, 1)
+                peak_per_s = _warmed(asked, clients)
             rate_per_s = rate_per_s or USUAL_SHARE * peak_per_s
             ways = 3 if artifact is None else 4
             turn_s = max(_SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * ways))
             asking = {
-                ONE: _Asking(url, requests),
-                MANY: _Asking(url, requests, clients, seconds=turn_s),
-                CHANCE: _Asking(url, requests, by_chance=True),
+                ONE: _Asking(asked),
+                MANY: _Asking(asked, clients, seconds=turn_s),
+                CHANCE: _Asking(asked, by_chance=True),
             }
             probes: dict[str, Probe] = dict(asking)
             around = None
@@ -174,23 +176,65 @@ def measure(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A service, its requests, and what its answers must be.
+
+    :param rows: results that each answer must hold; None believes the status alone
+    :param answer_s: what each answer may take
+    """
+
+    url: str
+    requests: Sequence[bytes]
+    rows: int | None
+    answer_s: float
+
+    def closed(self, requests: Sequence[bytes], *, clients: int, seconds: float | None = None) -> Answers:
+        """:raises RunError: if not one answer is right, as `open`"""
+        return self._some(
+            closed_loop(
+                self.url, requests, clients=clients, seconds=seconds, right=self._right(), answer_s=self.answer_s
+            )
+        )
+
+    def open(self, requests: Sequence[bytes], arrivals_ns: Sequence[int]) -> Answers:
+        return self._some(open_loop(self.url, requests, arrivals_ns, right=self._right(), answer_s=self.answer_s))
+
+    def _some(self, answers: Answers) -> Answers:
+        if not answers.latencies_ns:
+            raise RunError(
+                f"{self.url}/predict answered none of {answers.errors} requests rightly; "
+                f"what the last one got: {answers.last_error}"
+            )
+        return answers
+
+    def _right(self) -> Right | None:
+        return None if self.rows is None else self._holds_every_row
+
+    def _holds_every_row(self, body: bytes) -> bool:
+        try:
+            results = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(results, list) and len(results) == self.rows
+
+
 @dataclass(slots=True)
 class _Asking:
     """A service that takes turns: requests in the order of the picks, one after another, by clients, or by chance."""
 
-    url: str
-    requests: Sequence[bytes]
+    asked: _Asked
     clients: int = 1
     seconds: float | None = None
     by_chance: bool = False
     answers: list[Answers] = field(default_factory=list)
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
-        picked = [self.requests[pick] for pick in picks[0]]
+        picked = [self.asked.requests[pick] for pick in picks[0]]
         if self.by_chance:
-            got = open_loop(self.url, picked, arrivals_ns or ())
+            got = self.asked.open(picked, arrivals_ns or ())
         else:
-            got = closed_loop(self.url, picked, clients=self.clients, seconds=self.seconds)
+            got = self.asked.closed(picked, clients=self.clients, seconds=self.seconds)
         self.answers.append(got)
         return [got.latencies_ns]
 
@@ -205,19 +249,10 @@ class _Bare:
         return self.worker.turn(picks)
 
 
-def _require_answer(url: str, asked: bytes) -> None:
-    """:raises RunError: if a request is not answered with 200"""
-    said: list[tuple[int, bytes]] = []
-    answers = closed_loop(url, [asked], clients=1, seen=lambda _, status, body: said.append((status, body)))
-    if answers.errors:
-        how = f"{said[0][0]}: {said[0][1][:300].decode(errors='replace')}" if said else "nothing"
-        raise RunError(f"{url}/predict answered the first request with {how}")
-
-
-def _warmed(url: str, requests: Sequence[bytes], clients: int) -> float:
+def _warmed(asked: _Asked, clients: int) -> float:
     """Requests in a second that clients reach, after some that do not count."""
-    closed_loop(url, requests, clients=clients, seconds=_WARM_S)
-    return closed_loop(url, requests, clients=clients, seconds=_WARM_S).per_second() or 1.0
+    asked.closed(asked.requests, clients=clients, seconds=_WARM_S)
+    return asked.closed(asked.requests, clients=clients, seconds=_WARM_S).per_second()
 
 
 def _rounds(

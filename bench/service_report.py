@@ -100,7 +100,7 @@ def _remarks(run: ServiceRun) -> list[str]:
         if load.errors:
             told = ", ".join(f"{count} x {status}" for status, count in sorted(bad.items()))
             broken = load.errors - sum(bad.values())
-            told += f"{', ' if told and broken else ''}{f'{broken} without an answer' if broken else ''}"
+            told += f"{', ' if told and broken else ''}{f'{broken} without a right answer' if broken else ''}"
             remarks.append(f"{_name(load)}: {load.errors} errors ({told}), which no percentile counts")
     for percentile, values in ((90, [load.p90_ns for load in run.loads]), (99, [load.p99_ns for load in run.loads])):
         if any(value is None for value in values):

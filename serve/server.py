@@ -27,8 +27,16 @@ STOP_S = 10.0
 _POLL_S = 0.2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect ends as the `HTTPError` that it is: what is sent holds the key, which is for this service alone."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 # requests to this machine must not go through a proxy of the environment
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,8 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON that a GET answers with."""
-        return get(self.url + path)
+        with _opener.open(urllib.request.Request(self.url + path, headers=key_header()), timeout=START_S) as answer:
+            return json.load(answer)
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON, return the JSON answered.
@@ -93,12 +102,6 @@ class Server:
             children = psutil.Process(self.process.pid).children(recursive=True)
             return {child.pid for child in children if _is_worker(child)}
         return set()
-
-
-def get(url: str, timeout_s: float = START_S) -> Any:
-    """The JSON that a GET answers with."""
-    with _opener.open(urllib.request.Request(url, headers=key_header()), timeout=timeout_s) as answer:
-        return json.load(answer)
 
 
 def key_header() -> dict[str, str]:

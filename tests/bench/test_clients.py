@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.clients import closed_loop, open_loop, request
+from bench.clients import Answers, closed_loop, open_loop, request
+from bench.http_answer import MOST_BODY_BYTES, Answer, NotUnderstood, reading
 from bench.plan import poisson_ns
 
 STALL_NS = 200_000_000
@@ -93,3 +95,117 @@ def test_arrivals_by_chance_rise_and_have_the_rate() -> None:
     assert times == sorted(times)
     assert times == poisson_ns(100, 2000, (0, 1)) != poisson_ns(100, 2000, (0, 2))
     assert 2000 / (times[-1] / 1e9) == pytest.approx(100, rel=0.1)
+
+
+def read(said: bytes, step: int) -> Answer:
+    """An answer that arrives in parts of `step` bytes."""
+    begun = reading()
+    for start in range(0, len(said), step):
+        try:
+            begun.send(said[start : start + step])
+        except StopIteration as whole:
+            assert start + step >= len(said), "it was whole too early"
+            answer: Answer = whole.value
+            return answer
+    raise AssertionError("it never was whole")
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\nok", Answer(200, b"ok", True)),
+        (b"HTTP/1.1 503\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n", Answer(503, b"", False)),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", Answer(200, b"ok", False)),
+        (b"HTTP/1.1 204 Nothing\r\n\r\n", Answer(204, b"", True)),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            Answer(200, b"ok", True),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"A;x=y\r\n0123456789\r\n1\r\n\r\r\n0\r\nSum: 5\r\n\r\n",
+            Answer(200, b"0123456789\r", True),
+        ),
+    ],
+)
+def test_an_answer_is_read_however_it_arrives(said: bytes, answer: Answer, step: int) -> None:
+    assert read(said, step) == answer
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"garbage\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 OK\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length\r\n\r\n", "no colon"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n", "'abc'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "'-1'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (MOST_BODY_BYTES + 1), "a body of more than"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "neither"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**16, "a head of more than 65536"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nok", "more bytes"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "gzip"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n", "'0x1'"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", "a body of more than"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nok\r\n", "longer than it says"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 20_000, "a trailer of more"),
+    ],
+)
+def test_what_is_no_answer_is_named(said: bytes, why: str) -> None:
+    with pytest.raises(NotUnderstood, match=why):
+        read(said, 2**14)
+
+
+def asked_of_one_that_says(first: bytes, again: bytes) -> Answers:
+    """What a request gets within 0.3 s from a service that says something first, and goes on for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        is_over = threading.Event()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(2**16)
+                try:
+                    connection.sendall(first)
+                    while not is_over.wait(0 if len(again) > 1 else 0.02):
+                        connection.sendall(again)
+                except OSError:  # the client has had enough
+                    return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        answers = closed_loop(url, [request(url, b"good")], clients=1, answer_s=0.3)
+        is_over.set()
+        thread.join()
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "why"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", "no whole answer in 0.3 s"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x", "no whole answer in 0.3 s"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "no whole answer in 0.3 s"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 2**16, "a head of more than"),
+    ],
+)
+def test_an_answer_that_does_not_end_is_an_error_of_its_request(first: bytes, again: bytes, why: str) -> None:
+    answers = asked_of_one_that_says(first, again)
+    assert (answers.broken, answers.errors, answers.statuses) == (1, 1, {})
+    assert why in answers.last_error
+
+
+def test_after_an_answer_that_does_not_come_nothing_more_is_sent() -> None:
+    with answering({}, stalls=1) as url:
+        answers = closed_loop(url, [request(url, b"good")] * 3, clients=1, answer_s=STALL_NS / 2e9)
+    assert (answers.broken, answers.statuses) == (1, {})
+
+
+def test_an_answer_that_is_not_right_is_an_error_without_a_latency() -> None:
+    with answering({}) as url:
+        answers = closed_loop(url, [request(url, b"good")] * 3, clients=1, right=lambda body: body != b"ok")
+    assert (answers.wrong, answers.errors, answers.statuses) == (3, 3, {200: 3})
+    assert (answers.latencies_ns, answers.last_error) == ([], "200: ok")

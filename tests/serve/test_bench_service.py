@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import socketserver
+import threading
+import urllib.error
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +71,134 @@ def test_a_bento_is_started_and_measured_with_rows_together(bento: Packaged, row
     assert found["overhead"] is not None
 
 
-def test_errors_are_counted_and_no_latency(text_server: Server, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import service
+ABOUT = {"name": "m", "id": "i", "task": "text-classification", "labels": ["no", "yes"], "runtime": "r", "threads": 1}
+RIGHT = b'[{"label": "yes", "score": 0.9}]'
 
-    monkeypatch.setattr(service, "_require_answer", lambda *_: None)
-    monkeypatch.setattr("serve.replay.request_body", lambda *_: {"texts": []})
-    found, _ = measured("--service", text_server.url, "--data", rows)
+
+def http(body: bytes, head: str = "200 OK") -> bytes:
+    return f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def metadata(**changed: Any) -> bytes:
+    return http(json.dumps({**ABOUT, **changed}).encode())
+
+
+@contextmanager
+def fake(about: bytes, answers: Iterable[bytes] = ()) -> Iterator[tuple[str, list[bytes]]]:
+    """A service of given bytes: what it tells of itself, then answers in turn; and the heads it has seen."""
+    heads: list[bytes] = []
+    turn = iter(answers)
+    lock = threading.Lock()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while line := self.rfile.readline():
+                head = line
+                while (line := self.rfile.readline()) not in (b"\r\n", b""):
+                    head += line
+                heads.append(head)
+                length = re.search(rb"Content-Length: (\d+)", head)
+                self.rfile.read(int(length[1]) if length else 0)
+                with lock:
+                    said = next(turn) if head.startswith(b"POST") else about
+                self.wfile.write(said)
+                if b"Connection: close" in said:
+                    return
+
+    class Quiet(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        request_queue_size = 512
+
+        def handle_error(self, *_: object) -> None:
+            """The client leaves when it has had enough."""
+
+    with Quiet(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", heads
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def failed(code: int, *arguments: object) -> str:
+    result = CliRunner().invoke(main, ["bench", "--time-budget", "1", *map(str, arguments)])
+    assert (result.exit_code, type(result.exception)) == (code, SystemExit), result.output
+    return result.stderr
+
+
+def test_errors_are_counted_and_have_no_latency(rows: Path) -> None:
+    with fake(metadata(), cycle([http(RIGHT), http(b"{}", "503 Busy"), http(b"[]")])) as (url, _):
+        found, _ = measured("--service", url, "--data", rows)
+    busy = wrong = 0
     for load in found["loads"]:
-        assert load["errors"] == sum(load["statuses"].values()) > 0
-        assert set(load["statuses"]) == {"400"}
-        assert (load["samples"], load["p50_ns"]) == (0, None)
+        busy += load["statuses"].get("503", 0)
+        wrong += load["statuses"]["200"] - load["samples"]
+        assert load["errors"] == sum(load["statuses"].values()) - load["samples"]
+    assert min(busy, wrong) > 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([http(RIGHT), http(b"busy", "503 Busy")], "503: busy"),
+        ([http(b"[]")], "200: []"),
+        ([http(RIGHT[:-1])], "200: "),
+        ([b"SSH-2.0-OpenSSH\r\n\r\n"], "which is not HTTP"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n"], "Content-Length of 'abc'"),
+    ],
+)
+def test_without_one_right_answer_the_run_fails(answers: list[bytes], said: str, rows: Path) -> None:
+    with fake(metadata(), chain(answers, repeat(answers[-1]))) as (url, _):
+        stderr = failed(1, "--service", url, "--data", rows)
+    assert url in stderr
+    assert said in stderr
+
+
+def test_a_key_goes_nowhere_but_to_the_service(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTC_API_KEY", "secret")
+    with fake(metadata()) as (other, stolen):
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {other}/metadata\r\nContent-Length: 0\r\n\r\n".encode()
+        with fake(moved) as (url, heads):
+            assert "a redirect, which is not followed" in failed(2, "--service", url, "--data", rows)
+            with pytest.raises(urllib.error.HTTPError, match="302"):
+                Server(None, url).get("/metadata")  # type: ignore[arg-type]
+    assert [b"secret" in head for head in heads] == [True, True]
+    assert stolen == []
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "BadStatusLine"),
+        (http(b"{}", "200 OK\r\nConnection: close")[:-1], "answers at"),
+        (http(b"[" * 100_000), "answers at"),
+        (http(b" " * (4 * 2**20 + 1)), "an answer of more than 4194304 bytes"),
+        (http(b"[1]"), "it is no JSON object"),
+        (metadata(name=5), "'name' is no text"),
+        (metadata(labels=5), "'labels' are no list"),
+        (metadata(variants=[{}]), "'variants' are no list"),
+        (metadata(threads="many"), "'threads' are no number"),
+        (metadata(task="nope"), "unknown task 'nope'"),
+    ],
+)
+def test_what_tells_of_no_model_is_refused(about: bytes, said: str, rows: Path) -> None:
+    with fake(about) as (url, _):
+        assert said in failed(2, "--service", url, "--data", rows)
+
+
+def test_a_service_that_trickles_is_left_in_time(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.reach._ANSWER_S", 0.3)
+    with fake(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") as (url, _):
+        assert "no whole answer in 0.3 s" in failed(2, "--service", url, "--data", rows)
+    with fake(metadata(), [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["]) as (url, _):
+        assert "no whole answer in 0.3 s" in failed(1, "--service", url, "--data", rows, "--time-limit", "0.3s")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "http://127.0.0.1:3000/a b", "http://h?a=1"])
+def test_what_is_no_url_is_refused(url: str, rows: Path) -> None:
+    assert url in failed(2, "--service", url, "--data", rows)
 
 
 def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact, rows: Path, tmp_path: Path) -> None:
