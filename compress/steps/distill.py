@@ -47,13 +47,13 @@ class Distill(Schedule):
 
     :param teacher: a checkpoint for the same task and labels, that reads the same tokens or pixels
     :param temperature: both divide their logits by it
-    :param alpha: weight (0-1) of the teacher's answers; the rest is for the labels. Labels of SST-2's phrases pulled
-        pruned networks away from what their teacher knows of sentences: 0.8716 with half of each, 0.8876 without
+    :param alpha: weight (0-1) of the teacher's answers; the rest is for the labels. With half of each,
+        training on SST-2's phrases took a third of MiniLM from 0.8784 to 0.8716 on its sentences; without, to 0.8876
     :param hidden_weight: weight of the states between the layers; these must be equally wide in both
     :param relation_weight: weight of the relations among queries, keys and values of the last layer
     :param dropout: leave the student its dropout; without, it sees just what its teacher sees (Beyer et al., "Knowledge
-        distillation: A good teacher is patient and consistent", 2022, section 3): three layers of MiniLM lost a
-        quarter less of their teacher's answers in as many steps, and those were faster
+        distillation: A good teacher is patient and consistent", 2022, section 3): in 1,500 steps three layers
+        of MiniLM came to 0.087 instead of 0.113 from their teacher's answers (mean divergence)
     """
 
     teacher: Artifact

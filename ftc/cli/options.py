@@ -10,6 +10,7 @@ import click
 
 from compress.choices import Graph, Hint, Precision
 from ftc.durations import seconds
+from ftc.search.request import MOST_DROP
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -35,15 +36,11 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-_MOST_DROP = 0.2
-"""What is more was meant in points."""
-
-
 def _drop(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 <= value <= _MOST_DROP:
+    if not 0 <= value <= MOST_DROP:
         raise click.BadParameter(
-            f"{value:g} is no part of the metric from 0 to {_MOST_DROP:g}: 0.01 is one point, {value / 100:g} would be "
-            f"{value:g} points."
+            f"{value:g} is no part of the metric from 0 to {MOST_DROP:g}. If {value:g} points were meant, write "
+            f"{value / 100:g}."
         )
     return value
 

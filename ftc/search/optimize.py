@@ -63,8 +63,10 @@ class Planned:
 
     def begun(self) -> Begun:
         """The first line of its journal."""
-        told = {name: value if value is None or isinstance(value, (bool, int, float)) else str(value)
-                for name, value in asdict(self.request).items()}  # fmt: skip
+        told = {
+            name: value if value is None or isinstance(value, (bool, int, float)) else str(value)
+            for name, value in asdict(self.request).items()
+        }
         started = datetime.now(UTC).isoformat(timespec="seconds")
         return Begun(self.search, started, self.root.manifest.id, told, tuple(map(key, self.chains)))
 
@@ -175,7 +177,7 @@ def prepare(
         scored = parts.final
         caution(
             f"no rows for the final score alone: a tenth of {data} was set apart. If the checkpoint was trained on "
-            "these rows, drops look larger than they are; --eval takes rows that it has never seen."
+            "these rows, drops may be others on new ones; --eval takes rows that it has never seen."
         )
     else:
         scored = Source(str(final), source.columns, split).load(root)

@@ -38,7 +38,7 @@ DEFAULT_BUDGETS_S = {Effort.QUICK: 240.0, Effort.BALANCED: 1200.0, Effort.THOROU
 
 LEAST_BUDGET_S = 30.0
 
-_MOST_DROP = 0.2
+MOST_DROP = 0.2
 """What is more was meant in points."""
 
 
@@ -71,9 +71,9 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_drop <= _MOST_DROP:
+        if not 0 <= self.max_drop <= MOST_DROP:
             raise InputError(
-                f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {_MOST_DROP:g}: "
+                f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {MOST_DROP:g}: "
                 "0.01 is one point."
             )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
