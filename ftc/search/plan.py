@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
-from ftc.search.links import OPTIONS, Chain, Link, link
+from ftc.search.links import OPTIONS, Chain, link
 from ftc.search.request import Effort, Objective, Target
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ DEPTHS: Mapping[Effort, tuple[float, ...]] = {
 Of networks that are as fast, the narrow ones have lost less than the shallow ones before they are trained: 0.65 against
 2.95 points at 1.5 times the speed on SST-2, 1.90 against 2.80 at twice.
 """
-
-LEAST_KEEP = 0.12
-"""Of the layers' parameters: what is left of less has answered at random in all that was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,66 +121,6 @@ def _missing(root: Artifact, to: str, mode: Mode | None) -> str | None:
 def can_prune(root: Artifact) -> bool:
     """Whether there is anything to prune: Hugging Face checkpoints alone are pruned."""
     return root.manifest.format == "huggingface"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """What a network's layers and their parts take in one form, as parts of the whole; see `compress.pruning.latency`.
-
-    :param shapes: heads and neurons of each layer
-    """
-
-    rest: float
-    layer: float
-    head: float
-    neuron: float
-    shapes: tuple[tuple[int, int], ...]
-
-    def speedup(self, layers: int, keep: float) -> float:
-        """How many times as fast as the whole a network is with so many layers, and this part (0-1) of each."""
-        heads, neurons = self._each()
-        return 1 / max(1e-3, self.rest + layers * (self.layer + keep * (heads * self.head + neurons * self.neuron)))
-
-    def keep(self, layers: int, speedup: float) -> float:
-        """What part of each of so many layers may stay for a network to be so fast; below 0 where even none may."""
-        heads, neurons = self._each()
-        free = 1 / speedup - self.rest - layers * self.layer
-        return free / (layers * (heads * self.head + neurons * self.neuron))
-
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`."""
-        whole = len(self.shapes)
-        layers = max(1, round(depth * whole))
-        keep = round(min(1.0, self.keep(layers, speedup)), 2)
-        if keep < LEAST_KEEP or (keep == 1.0 and layers == whole):
-            return None
-        cuts: list[Link] = [link("prune", layers=layers)] if layers < whole else []
-        return (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
-
-    def _each(self) -> tuple[float, float]:
-        heads, neurons = zip(*self.shapes, strict=True)
-        return sum(heads) / len(heads), sum(neurons) / len(neurons)
-
-
-@dataclass(frozen=True, slots=True)
-class ByOperations:
-    """Convolutional networks, as if operations alone took time: what is tried is measured soon afterwards."""
-
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`; layers are never dropped."""
-        keep = round(1 / speedup, 2)
-        return (link("prune", keep=keep),) if depth == 1.0 and LEAST_KEEP <= keep < 1.0 else None
-
-
-class Speeds(Protocol):
-    """What says which pruning is how fast."""
-
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """The pruning that should be so many times as fast as the whole network, with this part (0-1) of its layers.
-
-        None where there is no such pruning.
-        """
-        ...
 
 
 def depths(layers: int, effort: Effort) -> tuple[int, ...]:

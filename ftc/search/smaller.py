@@ -1,22 +1,20 @@
-"""Smaller networks: how small, by the latency table and what pruning costs; and the training that wins points back."""
+"""Smaller networks: how small, by their speed and by what pruning costs; and the training that wins points back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compress.convolutional import has_attention
-from ftc.search import job, plan
-from ftc.search.journal import Decided, Failed, Predicted
+from ftc.search import plan
+from ftc.search.journal import Predicted
 from ftc.search.links import Chain, key, link
 from ftc.search.request import Effort
-from ftc.search.store import TABLE
-from ftc.search.workshop import Order
-from ftc.tasks.task import open_task
+from ftc.search.speeds import speeds_of
 
 if TYPE_CHECKING:
     from ftc.search.search import Search
+    from ftc.search.speeds import Speeds
 
 _LEAST_TRAINING_S = 45.0
 """A shorter training would hardly have warmed up."""
@@ -57,7 +55,7 @@ class Smaller:
     def run(self) -> None:
         """Predict, build, judge; train what may come back into the budget; bring the best into their forms."""
         search = self.search
-        speeds = self._speeds()
+        speeds = speeds_of(search, self.forms[0])
         if speeds is None:
             return
         effort = search.request.effort
@@ -75,12 +73,6 @@ class Smaller:
         if aim is not None:
             self._look([aim])
             self._train(aim)
-
-    def _speeds(self) -> plan.Speeds | None:
-        """What says how fast shapes would be; None where that could not be found out."""
-        if not has_attention(self.search.root):
-            return plan.ByOperations()
-        return self._table()
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Build shapes, so far as there is time to make something of them, and judge them."""
@@ -111,7 +103,7 @@ class Smaller:
             fastest = max(inside, key=lambda shape: shape.speedup)
             self.search.finish(fastest.chain, self.forms[:1])
 
-    def _aim(self, shapes: Sequence[Shape], speeds: plan.Speeds) -> Shape | None:
+    def _aim(self, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
         """The shape that is trained: the fastest that training should bring back into the budget.
 
         What pruning loses grows between the speeds that were tried about as a line does.
@@ -165,54 +157,6 @@ class Smaller:
         search.build([trained])
         search.judge(trained)
         search.finish(trained, self.forms, whatever_the_time=True)
-
-    def _table(self) -> plan.Table | None:
-        """What layers and their parts take in the best form, on this machine."""
-        known = self.search.store.decided(TABLE) or self._timed_table()
-        if known is None:
-            return None
-        return plan.Table(
-            rest=known.numbers["rest"],
-            layer=known.numbers["layer"],
-            head=known.numbers["head"],
-            neuron=known.numbers["neuron"],
-            shapes=tuple((int(heads), int(neurons)) for heads, neurons in map(str.split, known.choice)),
-        )
-
-    def _timed_table(self) -> Decided | None:
-        """The table as it is timed now, and written down; None if that failed."""
-        search, form = self.search, self.forms[0]
-        options: Mapping[str, object] = dict(form[-1].options)
-        task, layers = open_task(search.root), _layers_of(search)
-        lengths = sorted(map(task.length, search.parts.judging.head(500).examples))
-        request = job.table(
-            f"{search.root.manifest.name}-table",
-            search.root,
-            search.given,
-            str(options["to"]),
-            str(options["mode"]),
-            max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
-            tuple(depth for depth in plan.depths(layers, search.request.effort) if depth < layers),
-            search.source,
-        )
-        (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
-        if done.result is None:
-            reason = done.failure or "failed without a word"
-            search.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
-            search.tell(f"no latency table: {reason.splitlines()[0]}")
-            return None
-        told = done.result
-        numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}
-        shapes = tuple(f"{heads} {neurons}" for heads, neurons in told["shapes"])
-        search.tell(f"latency table of {key(form)} ({done.seconds:.0f} s)")
-        search.store.add(lambda at: Decided(TABLE, shapes, key(form), at, {**numbers, "seconds": done.seconds}))
-        return search.store.decided(TABLE)
-
-
-def _layers_of(search: Search) -> int:
-    from ftc.huggingface.model import config_of
-
-    return int(config_of(search.root).num_hidden_layers)
 
 
 def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float) -> tuple[float, float] | None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ftc.artifact import Artifact
 from ftc.search import plan
 from ftc.search.links import key
-from ftc.search.plan import REFERENCE, Table
+from ftc.search.plan import REFERENCE
 from ftc.search.request import Effort, Objective, Request, Target
+from ftc.search.speeds import LEAST_KEEP, Table
 
 
 def tried(root: Artifact, **asked: object) -> list[str]:
@@ -65,6 +66,6 @@ def test_shapes_reach_their_tier_and_no_shape_is_the_whole(
             told = {name: value for link in chain for name, value in link.options}
             kept = float(told.get("keep", 1.0))
             assert chain
-            assert plan.LEAST_KEEP <= kept <= 1
+            assert LEAST_KEEP <= kept <= 1
             reached = table.speedup(int(told.get("layers", layers)), kept)
-            assert reached >= 0.93 * tier or kept == plan.LEAST_KEEP
+            assert reached >= 0.93 * tier or kept == LEAST_KEEP

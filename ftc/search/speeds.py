@@ -1,0 +1,132 @@
+"""Which pruning is how fast: by a latency table that is timed here, or by operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from compress.convolutional import has_attention
+from ftc.search import job, plan
+from ftc.search.journal import Decided, Failed
+from ftc.search.links import Chain, Link, key, link
+from ftc.search.store import TABLE
+from ftc.search.workshop import Order
+from ftc.tasks.task import open_task
+
+if TYPE_CHECKING:
+    from ftc.search.search import Search
+
+LEAST_KEEP = 0.12
+"""Of the layers' parameters: what is left of less has answered at random in all that was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a network's layers and their parts take in one form, as parts of the whole; see `compress.pruning.latency`.
+
+    :param shapes: heads and neurons of each layer
+    """
+
+    rest: float
+    layer: float
+    head: float
+    neuron: float
+    shapes: tuple[tuple[int, int], ...]
+
+    def speedup(self, layers: int, keep: float) -> float:
+        """How many times as fast as the whole a network is with so many layers, and this part (0-1) of each."""
+        heads, neurons = self._each()
+        return 1 / max(1e-3, self.rest + layers * (self.layer + keep * (heads * self.head + neurons * self.neuron)))
+
+    def keep(self, layers: int, speedup: float) -> float:
+        """What part of each of so many layers may stay for a network to be so fast; below 0 where even none may."""
+        heads, neurons = self._each()
+        free = 1 / speedup - self.rest - layers * self.layer
+        return free / (layers * (heads * self.head + neurons * self.neuron))
+
+    def chain(self, speedup: float, depth: float) -> Chain | None:
+        """See `Speeds.chain`."""
+        whole = len(self.shapes)
+        layers = max(1, round(depth * whole))
+        keep = round(min(1.0, self.keep(layers, speedup)), 2)
+        if keep < LEAST_KEEP or (keep == 1.0 and layers == whole):
+            return None
+        cuts: list[Link] = [link("prune", layers=layers)] if layers < whole else []
+        return (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
+
+    def _each(self) -> tuple[float, float]:
+        heads, neurons = zip(*self.shapes, strict=True)
+        return sum(heads) / len(heads), sum(neurons) / len(neurons)
+
+
+@dataclass(frozen=True, slots=True)
+class ByOperations:
+    """Convolutional networks, as if operations alone took time: what is tried is measured soon afterwards."""
+
+    def chain(self, speedup: float, depth: float) -> Chain | None:
+        """See `Speeds.chain`; layers are never dropped."""
+        keep = round(1 / speedup, 2)
+        return (link("prune", keep=keep),) if depth == 1.0 and LEAST_KEEP <= keep < 1.0 else None
+
+
+class Speeds(Protocol):
+    """What says which pruning is how fast."""
+
+    def chain(self, speedup: float, depth: float) -> Chain | None:
+        """The pruning that should be so many times as fast as the whole network, with this part (0-1) of its layers.
+
+        None where there is no such pruning.
+        """
+        ...
+
+
+def speeds_of(search: Search, form: Chain) -> Speeds | None:
+    """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out."""
+    if not has_attention(search.root):
+        return ByOperations()
+    known = search.store.decided(TABLE) or _timed_table(search, form)
+    if known is None:
+        return None
+    return Table(
+        rest=known.numbers["rest"],
+        layer=known.numbers["layer"],
+        head=known.numbers["head"],
+        neuron=known.numbers["neuron"],
+        shapes=tuple((int(heads), int(neurons)) for heads, neurons in map(str.split, known.choice)),
+    )
+
+
+def _timed_table(search: Search, form: Chain) -> Decided | None:
+    """The table as it is timed now, and written down; None if that failed."""
+    options: Mapping[str, object] = dict(form[-1].options)
+    task, layers = open_task(search.root), _layers_of(search)
+    lengths = sorted(map(task.length, search.parts.judging.head(500).examples))
+    request = job.table(
+        f"{search.root.manifest.name}-table",
+        search.root,
+        search.given,
+        str(options["to"]),
+        str(options["mode"]),
+        max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
+        tuple(depth for depth in plan.depths(layers, search.request.effort) if depth < layers),
+        search.source,
+    )
+    (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
+    if done.result is None:
+        reason = done.failure or "failed without a word"
+        search.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
+        search.tell(f"no latency table: {reason.splitlines()[0]}")
+        return None
+    told = done.result
+    numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}
+    shapes = tuple(f"{heads} {neurons}" for heads, neurons in told["shapes"])
+    search.tell(f"latency table of {key(form)} ({done.seconds:.0f} s)")
+    search.store.add(lambda at: Decided(TABLE, shapes, key(form), at, {**numbers, "seconds": done.seconds}))
+    return search.store.decided(TABLE)
+
+
+def _layers_of(search: Search) -> int:
+    from ftc.huggingface.model import config_of
+
+    return int(config_of(search.root).num_hidden_layers)
