@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -56,6 +57,7 @@ class OpenVinoRuntime:
         self._buckets = buckets
         self._settings = dict(settings)
         self._compiled: dict[Shape | None, tuple[ov.CompiledModel, ov.InferRequest]] = {}
+        self._pools: dict[Shape, deque[ov.InferRequest]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -99,27 +101,42 @@ class OpenVinoRuntime:
             return {name: answers[compiled.output(name)] for name in self._outputs}
 
     def _side_by_side(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Rows each on their own, in as many streams as the plugin finds best."""
+        """Rows each on their own, in as many streams as the plugin finds best.
+
+        Requests that are waited for in their order: with ``ov.AsyncInferQueue`` threads of OpenVINO would run Python to
+        hand their answers over.
+        """
         rows = list(single_rows(feed, self._buckets))
         answers: list[dict[str, np.ndarray]] = [{} for _ in rows]
+        under_way: dict[ov.InferRequest, int] = {}
 
-        def keep(request: ov.InferRequest, number: int) -> None:
-            answers[number] = {name: request.get_tensor(name).data.copy() for name in self._outputs}
+        def collect(request: ov.InferRequest) -> None:
+            request.wait()
+            answers[under_way.pop(request)] = {name: request.get_tensor(name).data.copy() for name in self._outputs}
 
         with self._lock:
-            queues: dict[Shape, ov.AsyncInferQueue] = {}
             try:
                 for number, row in enumerate(rows):
-                    shape = next(iter(row.values())).shape
-                    if shape not in queues:
-                        queues[shape] = ov.AsyncInferQueue(self._request(shape)[0])
-                        queues[shape].set_callback(keep)
-                    queues[shape].start_async(row, userdata=number)
-                for queue in queues.values():
-                    queue.wait_all()
+                    pool = self._pool(next(iter(row.values())).shape)
+                    pool.rotate()
+                    if pool[0] in under_way:
+                        collect(pool[0])
+                    pool[0].start_async(row)
+                    under_way[pool[0]] = number
+                for request in tuple(under_way):
+                    collect(request)
             except RuntimeError as error:
+                self._pools.clear()  # some may still be at work
                 raise RunError(f"{self._path}: OpenVINO cannot run it on {len(rows)} rows: {told(error)}") from error
         return {name: np.concatenate([answer[name] for answer in answers]) for name in self._outputs}
+
+    def _pool(self, shape: Shape) -> deque[ov.InferRequest]:
+        """Requests for rows of one shape, as many as the plugin works on at once; the longest used comes last."""
+        if shape not in self._pools:
+            compiled, _ = self._request(shape)
+            streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            self._pools[shape] = deque(compiled.create_infer_request() for _ in range(streams))
+        return self._pools[shape]
 
     def conditions(self) -> dict[str, str]:
         compiled, _ = next(iter(self._compiled.values()))
