@@ -18,7 +18,7 @@ from bench.intervals import Ratio
 from bench.standing import Judge, judge_of
 from ftc.errors import InputError
 from ftc.measurement import Run
-from ftc.records import read_results
+from ftc.results_file import read_results
 
 MATTERS = 0.05
 """Loss of speed that counts: the same bench twice in a row differs by less."""
