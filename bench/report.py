@@ -21,9 +21,6 @@ from ftc.measurement import Cell
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
 
-_USUAL_CELLS = 2
-"""Latency and throughput, which are in the table itself."""
-
 _REFERENCE = "x\n{}"
 """Of the column with the ratio to the root; named after what runs that."""
 
@@ -61,7 +58,7 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(f"winner  {line}" if won else f"        {line}"), soft_wrap=True)
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
     remarks += described.remarks(board)
-    if len(board.conditions.cells) > _USUAL_CELLS:
+    if board.conditions.is_grid:
         console.print(_grid(board))
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
