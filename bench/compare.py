@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bench import alike, statistics
 from bench.intervals import Ratio
+from bench.name import Name
 from bench.standing import Judge, judge_of
 from ftc.errors import InputError
 from ftc.measurement import Run
@@ -128,14 +129,14 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     if not console.is_terminal:
         console = Console(file=console.file, width=_WIDTH)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("candidate", overflow="fold")
+    table.add_column("candidate")
     for heading in ("then", "now", "now / then", ""):
         table.add_column(heading, justify="right", overflow="fold")
     for one in comparison.compared:
         style = {"slower": "bold red", "faster": "green"}.get(one.change, "")
-        table.add_row(one.name, str(one.then), str(one.now), str(one.ratio), one.change, style=style)
+        table.add_row(Name(one.name), str(one.then), str(one.now), str(one.ratio), one.change, style=style)
     for name, _ in comparison.failed:
-        table.add_row(name, "", "", "", "failed", style="bold red")
+        table.add_row(Name(name), "", "", "", "failed", style="bold red")
     console.print(table)
     remarks = [
         *(f"{name} failed now: {reason}" for name, reason in comparison.failed),
