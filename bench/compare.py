@@ -15,10 +15,11 @@ from rich.text import Text
 
 from bench import alike, statistics
 from bench.intervals import Ratio
+from bench.name import Name
 from bench.standing import Judge, judge_of
 from ftc.errors import InputError
 from ftc.measurement import Run
-from ftc.records import read_results
+from ftc.results_file import read_results
 
 MATTERS = 0.05
 """Loss of speed that counts: the same bench twice in a row differs by less."""
@@ -49,6 +50,7 @@ class Comparison:
     :param anchor_then_ns: its median time in the older run, and
     :param anchor_now_ns: in the newer one
     :param missing: candidates of one of the two runs only
+    :param failed: candidates that were timed then and failed now, with the reason
     :param versions: libraries that changed in between
     """
 
@@ -60,11 +62,17 @@ class Comparison:
     anchor_now_ns: float
     missing: tuple[str, ...]
     versions: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_slower(self) -> bool:
         """Whether any candidate has become slower."""
         return any(compared.change == "slower" for compared in self.compared)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether any candidate has become slower, or does not run any more."""
+        return self.is_slower or bool(self.failed)
 
 
 def compare(old: Path, new: Path) -> Comparison:
@@ -78,6 +86,11 @@ def compare(old: Path, new: Path) -> Comparison:
     :raises InputError: if there is nothing to compare, or conditions differ
     """
     then, now = _last(old, "the older"), _last(new, "the newer")
+    if then.id == now.id:
+        raise InputError(
+            f"the last run of {old} and that of {new} are the same, of {now.started}: "
+            "measure the newer release first, with ftc bench --data FILE."
+        )
     different = alike.differences(then.conditions, now.conditions)
     if different:
         listed = "\n".join(f"  {line}" for line in different)
@@ -87,7 +100,8 @@ def compare(old: Path, new: Path) -> Comparison:
     earlier = _ratios(before, anchor)
     later = _ratios(after, anchor)
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
-    if not compared:
+    failed = tuple((m.candidate.name, m.failure) for m in now.measurements if m.failure and m.candidate.name in earlier)
+    if not (compared or failed):
         raise InputError(f"no candidate but {anchor} has the same name in {old} and in {new}: nothing to compare.")
     return Comparison(
         then=then.started,
@@ -96,15 +110,17 @@ def compare(old: Path, new: Path) -> Comparison:
         compared=compared,
         anchor_then_ns=_median_ns(before, anchor),
         anchor_now_ns=_median_ns(after, anchor),
-        missing=tuple(sorted(earlier.keys() ^ later.keys())),
+        missing=tuple(sorted((earlier.keys() ^ later.keys()) - {name for name, _ in failed})),
         versions=alike.versions(then.conditions, now.conditions),
+        failed=failed,
     )
 
 
 def to_json(comparison: Comparison) -> str:
     """Everything as one JSON object."""
     told = TypeAdapter(Comparison).dump_python(comparison, mode="json")
-    return TypeAdapter(dict).dump_json({**told, "is_slower": comparison.is_slower}, indent=2).decode()
+    told |= {"is_slower": comparison.is_slower, "is_worse": comparison.is_worse}
+    return TypeAdapter(dict).dump_json(told, indent=2).decode()
 
 
 def show(comparison: Comparison, console: Console | None = None) -> None:
@@ -113,14 +129,17 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     if not console.is_terminal:
         console = Console(file=console.file, width=_WIDTH)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("candidate", overflow="fold")
+    table.add_column("candidate")
     for heading in ("then", "now", "now / then", ""):
         table.add_column(heading, justify="right", overflow="fold")
     for one in comparison.compared:
         style = {"slower": "bold red", "faster": "green"}.get(one.change, "")
-        table.add_row(one.name, str(one.then), str(one.now), str(one.ratio), one.change, style=style)
+        table.add_row(Name(one.name), str(one.then), str(one.now), str(one.ratio), one.change, style=style)
+    for name, _ in comparison.failed:
+        table.add_row(Name(name), "", "", "", "failed", style="bold red")
     console.print(table)
     remarks = [
+        *(f"{name} failed now: {reason}" for name, reason in comparison.failed),
         f"speed against {comparison.anchor}, which is the same in the run of {comparison.then} and in that of "
         f"{comparison.now}; slower is a loss of more than {MATTERS:.0%} whose interval excludes 1",
         f"{comparison.anchor} itself took {comparison.anchor_then_ns / 1e6:.2f} ms then and "

@@ -83,7 +83,7 @@ def scenario(conditions: Conditions) -> str:
         return f"Server: {arrivals.rate_per_s:g} queries/s by chance, bound {arrivals.bound_ms:g} ms, waiting included"
     if conditions.scenario == "Offline":
         return "Offline: each candidate in its own best batch size; p50 of a batch, ratios of rows in a second"
-    batch = conditions.cells[min(1, len(conditions.cells) - 1)]
+    batch = conditions.cells[conditions.throughput_cell]
     return f"SingleStream: ratios at batch 1; throughput in batches of {batch.batch_size}"
 
 

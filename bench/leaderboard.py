@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench import statistics
 from bench.intervals import Ratio
 from bench.standing import Judge, Standing, Verdict, judge_of
 from ftc.measurement import Candidate, Caution, Conditions, Measurement, Run
@@ -112,8 +111,7 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
         return None, "no candidate could be shown to stay inside the accuracy budget"
     reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
     if reference is None:
-        fastest = min(fit, key=lambda m: statistics.percentile_ns(m.by_round().values(), 50) or 0.0)
-        return fastest, "the fastest inside the accuracy budget"
+        return min(fit, key=judge.typical_ns), "the fastest inside the accuracy budget"
     compared = [(judge.ratio(m, reference), m) for m in fit if m is not reference]
     faster = [(ratio, m) for ratio, m in compared if ratio is not None and ratio.is_faster]
     if not faster:

@@ -14,15 +14,13 @@ from rich.text import Text
 from bench import described
 from bench.intervals import Ratio
 from bench.leaderboard import Leaderboard
+from bench.name import Name
 from bench.standing import Standing
 from ftc.foreign.files import is_foreign
 from ftc.measurement import Cell
 
 _WIDTH = 100
 """Columns for a table that goes into a file or a pipe."""
-
-_USUAL_CELLS = 2
-"""Latency and throughput, which are in the table itself."""
 
 _REFERENCE = "x\n{}"
 """Of the column with the ratio to the root; named after what runs that."""
@@ -61,7 +59,7 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(f"winner  {line}" if won else f"        {line}"), soft_wrap=True)
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
     remarks += described.remarks(board)
-    if len(board.conditions.cells) > _USUAL_CELLS:
+    if board.conditions.is_grid:
         console.print(_grid(board))
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)
@@ -80,7 +78,7 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
 
 def _table(board: Leaderboard) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("candidate", overflow="fold")
+    table.add_column("candidate")
     root = next((standing.candidate.runtime for standing in board.standings if standing.candidate.is_root), "torch")
     shown = _shown(board)
     for heading in itertools.compress(_HEADINGS, shown):
@@ -89,7 +87,7 @@ def _table(board: Leaderboard) -> Table:
     for standing in board.standings:
         style = {"winner": "bold green", "failed": "dim"}.get(standing.verdict, "")
         cells = itertools.compress(_cells(standing, board.main_metric), shown)
-        table.add_row(standing.candidate.name, *cells, style=style)
+        table.add_row(Name(standing.candidate.name), *cells, style=style)
     return table
 
 
@@ -106,13 +104,13 @@ def _shown(board: Leaderboard) -> list[bool]:
 def _grid(board: Leaderboard) -> Table:
     """Every cell that was timed: time of a call, rows in a second, and speed against the reference."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("candidate", overflow="fold")
+    table.add_column("candidate")
     for cell in board.conditions.cells:
         table.add_column(_cell_name(cell), justify="right", overflow="fold")
     for standing in board.standings:
         if standing.cells:
             shown = (f"{cell.p50_ns / 1e6:.2f} ms\n{_interval(cell.ratio)}" for cell in standing.cells)
-            table.add_row(standing.candidate.name, *shown)
+            table.add_row(Name(standing.candidate.name), *shown)
     return table
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from ftc.errors import InputError, RunError
 from ftc.records import Record, adapter
+from ftc.results_file import first_fault
 
 FILE_NAME = "bench.jsonl"
 GPU_FILE_NAME = "bench-cuda.jsonl"
@@ -35,16 +42,55 @@ def check(path: Path) -> None:
 def append(record: Record, path: Path) -> None:
     """Append one line, in a single write, and see it onto the disk.
 
-    :raises RunError: if the file cannot be written
+    :raises RunError: if the file cannot be written, or the record could not be read again
     """
-    line = adapter().dump_json(record) + b"\n"
+    line = _line(record, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
-            file.write((b"" if _ends_whole(path) else b"\n") + line)
+            left = (b"" if _ends_whole(path) else b"\n") + line
+            while left:  # a disk that is nearly full takes a part and says nothing; asked for the rest, it says why
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
     except OSError as error:
         raise _unusable(path, error) from error
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Let no other process append to the file meanwhile; the system lets go of it if this one dies.
+
+    Runs that measure at the same time disturb each other; and if one went on with a run that is still going, nobody
+    could tell their turns apart.
+
+    :raises InputError: if another process holds it
+    :raises RunError: if it cannot be written
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise _unusable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow "
+                "the other, or choose another place with -o."
+            ) from error
+        yield
+
+
+def _line(record: Record, path: Path) -> bytes:
+    try:
+        line = adapter().dump_json(record)
+        adapter().validate_json(line)  # one line that cannot be read would be the end of all others
+    except PydanticSerializationError as error:  # half of a surrogate pair is no character
+        raise RunError(f"{path}: a name is not valid Unicode: {error}. Rename it, and measure again.") from error
+    except ValidationError as error:
+        raise RunError(f"{path}: what was measured makes no sense, {first_fault(error)}: it is not kept.") from error
+    return line + b"\n"
 
 
 def _is_results(path: Path) -> bool:

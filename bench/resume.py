@@ -9,19 +9,26 @@ from bench.log import Log
 from ftc.console import say
 from ftc.errors import InputError
 from ftc.measurement import Run
-from ftc.records import RunBegun, read_results
+from ftc.records import RunBegun
+from ftc.results_file import read_results
 
 
-def log(start: RunBegun, path: Path | None) -> Log:
+def check(path: Path | None) -> None:
+    """:raises InputError: if there is no results file to go on with"""
+    if path is None or not path.is_file():
+        raise InputError("there is nothing to go on with: no results are kept here. Leave --resume out.")
+
+
+def log(start: RunBegun, path: Path) -> Log:
     """The log of the last run in a results file, if that run is the one that would begin now.
 
     :param start: how the run would begin now
-    :raises InputError: if there is no interrupted run, or it was of other candidates or under other conditions
+    :raises InputError: if the last run was not interrupted, or it was of other candidates or under other conditions
     """
-    if path is None or not path.is_file():
-        raise InputError("there is nothing to go on with: no results are kept here. Leave --resume out.")
     runs = read_results(path)
-    if not runs or runs[-1].ended:
+    if not runs:
+        raise InputError(f"{path} holds no run to go on with: leave --resume out.")
+    if runs[-1].ended:
         raise InputError(f"the last run in {path} was measured to its end: leave --resume out for a new one.")
     run = runs[-1]
     different = _different(run, start)

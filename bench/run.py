@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ def bench(
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
     :raises InputError: if there are no candidates, no GPU where one is asked for, something else than results stands
-        at `results_path`, or there is no run to go on with under these conditions
+        at `results_path`, another process is measuring into it, or there is no run to go on with under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
@@ -62,6 +62,8 @@ def bench(
     gpu = chosen().gpu if options.device == "cuda" else None
     if results_path is not None:
         results.check(results_path)
+    if resumed:
+        resume.check(results_path)
     root_id = candidates[0].manifest.root_id
     ordered = sorted(candidates, key=lambda artifact: artifact.manifest.id != root_id)
     task = open_task(ordered[0])
@@ -69,9 +71,28 @@ def bench(
     answered = _limited(data, options)
     subjects = _subjects(ordered, root_id, options)
     start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
-    log = resume.log(start, results_path) if resumed else Log(begun(start), results_path)
-    if not resumed:
-        log.add(start)
+    with results.held(results_path) if results_path is not None else nullcontext():
+        if resumed and results_path is not None:
+            log = resume.log(start, results_path)
+        else:
+            log = Log(begun(start), results_path)
+            log.add(start)
+        _measure(log, start, subjects, task, examples, answered, options, modules or {})
+    if not any(known.is_timed for known in log.run.measurements):
+        raise RunError("no candidate could be measured; the reasons are above.")
+    return rank(log.run)
+
+
+def _measure(
+    log: Log,
+    start: RunBegun,
+    subjects: Mapping[Candidate, Artifact],
+    task: Task,
+    examples: Timed,
+    answered: Dataset | None,
+    options: Options,
+    modules: Mapping[str, str],
+) -> None:
     for before in cautions.before(start.conditions):
         caution(str(before))
     with ExitStack() as stack:
@@ -86,7 +107,7 @@ def bench(
                         cores=log.run.conditions.pinned_cores,
                         limit_s=options.time_limit_s,
                         variant=candidate.variant,
-                        module=(modules or {}).get(candidate.id, "bench.worker"),
+                        module=modules.get(candidate.id, "bench.worker"),
                     )
                 ),
                 log,
@@ -104,9 +125,6 @@ def bench(
     log.add(Ended(log.run.id, (*cautions.before(start.conditions), *after)))
     for found in after:
         caution(str(found))
-    if not any(known.is_timed for known in log.run.measurements):
-        raise RunError("no candidate could be measured; the reasons are above.")
-    return rank(log.run)
 
 
 def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:

@@ -130,6 +130,10 @@ class Judge:
         seed = self.run.conditions.seed
         return intervals.speed_ratio(self._rounds(reference, cell), self._rounds(measurement, cell), seed)
 
+    def typical_ns(self, measurement: Measurement) -> float:
+        """The median time of a call in the first cell, or of a row where batches differ in size."""
+        return statistics.percentile_ns(self._rounds(measurement, 0).values(), 50) or 0.0
+
     def standing(self, measurement: Measurement, winner: Measurement | None) -> Standing:
         """The candidate's summary, its verdict, and why."""
         refusal = self.refusal(measurement)
@@ -202,7 +206,7 @@ class Judge:
         """Rows in a second, in batches if there are some; of a service it is the rate that it was asked at."""
         if not measurement.is_timed or self.run.conditions.scenario == "Server":
             return None
-        cell = min(1, len(self.run.conditions.cells) - 1)
+        cell = self.run.conditions.throughput_cell
         times = measurement.by_round(cell).values()
         return statistics.rows_per_second(times, self._batch_size(measurement, cell))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +75,17 @@ class Trial:
         self.log.add(Opened(self.log.run.id, self.candidate.id, opening))
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
-        """Answer every row, and score the answers if there are labels."""
+        """Answer every row, and score the answers if there are labels.
+
+        :raises WorkerError: if an answer is not a finite number, of which no class is the likeliest
+        """
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, len(data), _ANSWERED_AT_ONCE):
             rows = data.examples[start : start + _ANSWERED_AT_ONCE]
             parts.append(self.worker.answer(rows))
             advance(len(rows))
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # (N, classes) float32
+        _check_finite(outputs)
         metrics = task.score(outputs, data.labels) if data.labels is not None else {}
         accuracy = Accuracy(metrics, tuple(task.chosen(outputs).tolist()))
         self.log.add(AccuracyTaken(self.log.run.id, self.candidate.id, accuracy))
@@ -115,3 +119,13 @@ class Trial:
             power_w=used.power_w,
         )
         self.log.add(closed)
+
+
+def _check_finite(outputs: Mapping[str, np.ndarray]) -> None:
+    for name, values in outputs.items():  # (N, classes)
+        wrong = np.flatnonzero(~np.isfinite(values).all(axis=-1))
+        if len(wrong):
+            raise WorkerError(
+                f"its {name} are not finite for {len(wrong)} of {len(values)} rows, first for row {wrong[0] + 1}: "
+                "no label can be read from them"
+            )

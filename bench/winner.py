@@ -16,7 +16,7 @@ from ftc.console import say
 from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
-from ftc.records import read_results
+from ftc.results_file import read_results
 
 
 def latest_winner(artifacts: Path) -> Artifact:

@@ -13,7 +13,7 @@ from bench_runs import arguments, opened, pair
 
 from bench.options import Options
 from bench.run import bench
-from ftc.records import read_results
+from ftc.results_file import read_results
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from ftc.errors import FtcError, InputError, RunError
+from ftc.errors import FtcError, InputError, RunError, first_line
 
 
 def load(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
@@ -37,8 +37,7 @@ def onnx_runtime_failing(path: Path) -> Iterator[None]:
     except FtcError:
         raise
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise RunError(f"{path}: ONNX Runtime fails on it: {said[:400]}") from error
+        raise RunError(f"{path}: ONNX Runtime fails on it: {first_line(error)}") from error
 
 
 def check_excluded(model: onnx.ModelProto, exclude: Sequence[str], where: Path) -> None:

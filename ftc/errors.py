@@ -48,3 +48,8 @@ class ParityError(RunError):
 def installing(extra: str) -> str:
     """The command that adds an extra, at the versions that were tested together, from the checkout of `ftc`."""
     return f"pip install -c constraints.txt -e '.[{extra}]'"
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says first of its error, 400 letters at most; the kind of error where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:400]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval, IsFinite, Len
 
 from ftc.gpu import Gpu
-from ftc.manifest import Ancestor, DataRecord
+from ftc.manifest import Ancestor, Count, DataRecord, Size, Word
 
 Form = Literal["text", "pair", "image"]
 
 Scenario = Literal["SingleStream", "Offline", "Server"]
 """By the names of MLPerf Inference (Reddi et al. 2020, section III): one query after another; all rows at once, as
 many in a batch as is best; queries that arrive by chance."""
+
+# A results file comes from anywhere, as a manifest does. A call that took no time was none.
+Duration = Annotated[int, Interval(ge=1, lt=2**63)]
+Positive = Annotated[IsFinite[float], Interval(gt=0)]
+Score = Annotated[float, Interval(ge=0, le=1 + 1e-9)]  # sums of fractions are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +36,17 @@ class Candidate:
     :param variant: how it was executed on a GPU, such as ``fp16-compile``
     """
 
-    id: str
-    name: str
+    id: Word
+    name: Word
     path: str
-    format: str
-    runtime: str
+    format: Word
+    runtime: Word
     lossless: bool
     is_root: bool
-    size_bytes: int
-    twin_of: str | None = None
+    size_bytes: Count
+    twin_of: Word | None = None
     lineage: tuple[Ancestor, ...] = field(default=(), hash=False)
-    variant: str | None = None
+    variant: Word | None = None
 
     @property
     def is_float_onnx(self) -> bool:
@@ -59,12 +66,12 @@ class Opening:
     :param batch_size: rows of a call at which most went through in a second; only in the Offline scenario
     """
 
-    load_ns: int
-    first_call_ns: int
+    load_ns: Count
+    first_call_ns: Count
     session: Mapping[str, str]
-    encode_ns: tuple[int, ...] = ()
-    decode_ns: tuple[int, ...] = ()
-    batch_size: int | None = None
+    encode_ns: tuple[Count, ...] = ()
+    decode_ns: tuple[Count, ...] = ()
+    batch_size: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,8 @@ class Accuracy:
     :param predictions: class id of every row, in the order of the data
     """
 
-    metrics: Mapping[str, float]
-    predictions: tuple[int, ...]
+    metrics: Mapping[Word, Score]
+    predictions: Annotated[tuple[Count, ...], Len(1)]
 
     def agreement(self, other: Accuracy) -> float:
         """The fraction (0-1) of rows that both give the same label."""
@@ -92,8 +99,8 @@ class Cell:
     :param length: tokens that every text has, made from the data's own; None for the data's own lengths
     """
 
-    batch_size: int | None = 1
-    length: int | None = None
+    batch_size: Size | None = 1
+    length: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,8 @@ class Turn:
         a query's arrival to its answer
     """
 
-    round: int
-    calls_ns: tuple[tuple[int, ...], ...]
+    round: Count
+    calls_ns: tuple[Annotated[tuple[Duration, ...], Len(1)], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +156,17 @@ class Machine:
 
     cpu: str
     instructions: tuple[str, ...]
-    cores: int
-    cpu_quota: float | None
+    cores: Size
+    cpu_quota: Positive | None
     governor: str | None
-    busy_cores: float
-    memory_bytes: int
+    busy_cores: IsFinite[float]
+    memory_bytes: Count
     platform: str
     python: str
     versions: Mapping[str, str]
-    load_1min: float | None = None
-    memory_available_bytes: int | None = None
-    memory_limit_bytes: int | None = None
+    load_1min: IsFinite[float] | None = None
+    memory_available_bytes: Count | None = None
+    memory_limit_bytes: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +177,8 @@ class Arrivals:
     :param bound_ms: what an answer may take from its query's arrival
     """
 
-    rate_per_s: float
-    bound_ms: float
+    rate_per_s: Positive
+    bound_ms: Positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +197,27 @@ class Conditions:
 
     machine: Machine
     device: str
-    threads: int
-    cells: tuple[Cell, ...]
-    timed_examples: int
-    lengths: tuple[int, int]
+    threads: Size
+    cells: Annotated[tuple[Cell, ...], Len(1)]
+    timed_examples: Count
+    lengths: tuple[Count, Count]
     data: DataRecord | None
-    seed: int
+    seed: Count
     form: Form | None = None
-    pinned_cores: tuple[int, ...] | None = None
+    pinned_cores: tuple[Count, ...] | None = None
     scenario: Scenario = "SingleStream"
     arrivals: Arrivals | None = None
     gpu: Gpu | None = None
+
+    @property
+    def throughput_cell(self) -> int:
+        """Place of the cell that throughput is told of: batches of the data's own lengths, or else the first."""
+        return 1 if len(self.cells) > 1 and self.cells[1].length is None else 0
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether more was timed than latency and throughput."""
+        return len(self.cells) > self.throughput_cell + 1
 
 
 @dataclass(frozen=True, slots=True)

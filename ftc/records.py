@@ -1,17 +1,25 @@
-"""The results file: JSON lines, each a record that was appended the moment it existed, and the runs they tell of."""
+"""Records: the lines of a results file, each appended the moment it existed, and what a run is that they tell of."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from ftc.console import caution
-from ftc.errors import InputError
-from ftc.measurement import Accuracy, Candidate, Caution, Conditions, Measurement, Opening, Run, Turn
+from annotated_types import Interval, Len
+
+from ftc.manifest import Count, Difference, Word
+from ftc.measurement import (
+    Accuracy,
+    Candidate,
+    Caution,
+    Conditions,
+    Measurement,
+    Opening,
+    Positive,
+    Run,
+    Turn,
+)
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -28,17 +36,17 @@ SCHEMA: Final = 2
 class RunBegun:
     """The line that opens a run; see `Run`."""
 
-    run: str
-    started: str
-    root_id: str
-    main_metric: str
-    max_drop_points: float
+    run: Word
+    started: Word
+    root_id: Word
+    main_metric: Word
+    max_drop_points: Annotated[float, Interval(ge=0, le=100)]
     conditions: Conditions
-    candidates: tuple[Candidate, ...]
-    precision: float | None = None
+    candidates: Annotated[tuple[Candidate, ...], Len(1)]
+    precision: Positive | None = None
     labels: tuple[str, ...] = ()
-    targets: tuple[int, ...] = ()
-    time_budget_s: float | None = None
+    targets: tuple[Count, ...] = ()
+    time_budget_s: Positive | None = None
     kind: Literal["run"] = "run"
     schema: Literal[2] = SCHEMA
 
@@ -82,10 +90,10 @@ class Closed:
 
     run: str
     candidate_id: str
-    peak_rss_bytes: int | None = None
+    peak_rss_bytes: Count | None = None
     failure: str | None = None
-    peak_gpu_bytes: int | None = None
-    power_w: float | None = None
+    peak_gpu_bytes: Count | None = None
+    power_w: Difference | None = None
     kind: Literal["closed"] = "closed"
     schema: Literal[2] = SCHEMA
 
@@ -109,27 +117,6 @@ def adapter() -> TypeAdapter[Record]:
     from pydantic import Field, TypeAdapter
 
     return TypeAdapter(Annotated[Record, Field(discriminator="kind")])
-
-
-def read_results(path: Path) -> tuple[Run, ...]:
-    """The runs in a results file, oldest first; a line that a killed run left unfinished is skipped aloud.
-
-    :raises InputError: if there is no such file, or a line is no record this `ftc` knows
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Measure first: ftc bench --data FILE") from error
-    runs: dict[str, Run] = {}
-    for number, line in enumerate(lines, start=1):
-        for record in _records(line, path, number) if line.strip() else ():
-            if isinstance(record, RunBegun):
-                runs[record.run] = begun(record)
-            elif record.run not in runs:
-                caution(f"{path}, line {number}: belongs to a run whose first line is missing; skipped.")
-            else:
-                runs[record.run] = told(runs[record.run], record)
-    return tuple(runs.values())
 
 
 def begun(record: RunBegun) -> Run:
@@ -176,27 +163,3 @@ def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Clos
         peak_gpu_bytes=record.peak_gpu_bytes,
         power_w=record.power_w,
     )
-
-
-def _records(line: bytes, path: Path, number: int) -> Iterator[Record]:
-    from pydantic import ValidationError
-
-    from ftc.records_v1 import upgraded
-
-    try:
-        told: Any = json.loads(line)
-    except ValueError:
-        caution(f"{path}, line {number}: unfinished (a run was killed while writing it); skipped.")
-        return
-    try:
-        if isinstance(told, dict) and told.get("schema") == 1:
-            yield from (adapter().validate_python(record) for record in upgraded(told))
-        else:
-            yield adapter().validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = " -> ".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{path}, line {number}: not a result this version of ftc can read: {where}: {first['msg']}. "
-            "Move the file aside and measure again, or read it with the ftc that wrote it."
-        ) from error

@@ -24,6 +24,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MARKUP = re.compile(r"([\\`*_\[\]<>|&~$]|^[#+-]|(?<=http):|(?<=https):|(?<=www)\.|(?<=\w)@)")
 """What Markdown, or GitHub's of it, would not take for text; addresses are not made into links either."""
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for tabs and ends of lines, and those that turn the direction of what follows."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
@@ -111,7 +114,9 @@ def _cells(standing: Standing, metric: str) -> dict[str, object]:
 
 
 def _environment(*, autoescape: bool) -> Environment:
-    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=autoescape, undefined=StrictUndefined)
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=autoescape, undefined=StrictUndefined, finalize=_printable
+    )
 
 
 def _hash(inline: str) -> str:
@@ -123,5 +128,13 @@ def _text(value: object) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(str(value).split()))
 
 
+def _printable(value: object) -> object:
+    """With a mark for what a terminal would obey, or would turn the text: the last words of a process may hold it."""
+    if isinstance(value, str) and _CONTROLS.search(value):
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
+    return value
+
+
 def _inert(value: object) -> object:
+    value = _printable(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -18,8 +18,10 @@ def command(run: Run, base: Path) -> str:
     :param base: the directory that the command is for; paths in it are written from there
     """
     measured = [known.candidate for known in run.measurements]
-    lines = ["ftc bench", *(_path(one.path, base) for one in measured if one.twin_of is None)]
+    lines = ["ftc bench", *dict.fromkeys(_path(one.path, base) for one in measured if one.twin_of is None)]
     conditions = run.conditions
+    if conditions.device != _DEFAULTS.device:
+        lines.append(f"--device {shlex.quote(conditions.device)}")
     if conditions.data is not None:
         lines.append(f"--data {_path(conditions.data.source, base)}")
         if ":" in conditions.data.fingerprint:  # of a part of the rows
@@ -41,7 +43,8 @@ def _scenario(conditions: Conditions) -> list[str]:
     if conditions.scenario == "Offline":
         return ["--scenario offline"]
     lines = []
-    batch, grid = (conditions.cells[1].batch_size if len(conditions.cells) > 1 else 1), conditions.cells[2:]
+    batch = conditions.cells[conditions.throughput_cell].batch_size
+    grid = conditions.cells[conditions.throughput_cell + 1 :]
     if batch != _DEFAULTS.batch_size:
         lines.append(f"--batch-size {batch}")
     if grid:

@@ -14,9 +14,6 @@ from bench.standing import judge_of
 from ftc import __version__
 from ftc.measurement import Run
 
-_USUAL_CELLS = 2
-"""Latency and throughput, which are in the leaderboard itself."""
-
 
 def page(found: Sequence[Found], base: Path, more: Sequence[Section] = ()) -> Page:
     """The whole view.
@@ -73,7 +70,7 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
     yield Section(
         "table", "Leaderboard", table.leaderboard(board, reference, ended=run.ended), _ranked(board, reference)
     )
-    if len(board.conditions.cells) > _USUAL_CELLS:
+    if board.conditions.is_grid:
         note = "Median time of a call in each cell that was timed, and speed against the reference in it."
         yield Section("table", "Batch sizes and lengths", table.grid(board, ended=run.ended), note)
     yield Section("lineage", "Lineage", lineage.lineage(board))

@@ -12,7 +12,7 @@ from bench.page.groups import Found
 from bench.page.view import Section
 from ftc import whole_file
 from ftc.errors import InputError
-from ftc.records import read_results
+from ftc.results_file import read_results
 
 Form = Literal["html", "markdown", "csv"]
 

@@ -13,7 +13,7 @@ import tf2onnx
 from compress.step import Made
 from compress.steps.export_keras_tflite import no_operator
 from ftc.console import progress
-from ftc.errors import RunError
+from ftc.errors import RunError, first_line
 from ftc.keras.model import import_tensorflow, load_network
 from ftc.manifest import RunInstructions, TensorSpec
 
@@ -66,9 +66,9 @@ def _exported(source: Artifact) -> onnx.ModelProto:
             tf.function(answer, autograph=False), [tf.TensorSpec(shape, tf.float32, entry.name)], opset=OPSET
         )
     except (ValueError, RuntimeError, NotImplementedError, KeyError, tf.errors.OpError) as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise RunError(
-            f"{source.path} cannot be exported to ONNX: {first[:300]} Run again with -v for the exporter's own words."
+            f"{source.path} cannot be exported to ONNX: {first_line(error)} "
+            "Run again with -v for the exporter's own words."
         ) from error
     # what it does not know it leaves in the graph as it is
     unknown = [node for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
-from ftc.cli.bench_service import bench_service, refuse_others
+from ftc.cli.bench_service import USED, bench_service
 from ftc.console import caution, progress, say
 from ftc.errors import InputError
 
@@ -94,7 +94,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     "--compare",
     type=options.DIRECTORY,
     metavar="FILE",
-    help="Measure nothing: compare the last run with that of an older results file; slower ends with 3.",
+    help="Measure nothing: compare the last run with that of an older file; slower or failing now ends with 3.",
 )
 @click.option(
     "--mlflow",
@@ -182,13 +182,17 @@ def bench(
 
     kept = artifacts / (FILE_NAME if device == "cpu" else GPU_FILE_NAME)
     if compare is not None:
+        options.refuse_others(
+            frozenset({"compare", "artifacts", "output", "device", "as_json"}),
+            "--compare, which measures nothing: measure first, with ftc bench --data FILE, then compare.",
+        )
         _compare(compare, output or kept, as_json)
         return
     if service is not None:
         from click.core import ParameterSource
 
         context = click.get_current_context()
-        refuse_others(context)
+        options.refuse_others(USED, "--service, which measures a service as it is.")
         if len(paths) > 1:
             raise InputError("--service takes one artifact at most: the one that the service holds.")
         bench_service(
@@ -277,5 +281,5 @@ def _compare(old: Path, new: Path, as_json: bool) -> None:
         click.echo(to_json(comparison))
     else:
         show(comparison)
-    if comparison.is_slower:
+    if comparison.is_worse:
         sys.exit(BAD_NEWS)

@@ -31,16 +31,6 @@ USED = frozenset(
 """Options that mean something for a service; the others are refused."""
 
 
-def refuse_others(context: click.Context) -> None:
-    """:raises InputError: if an option was given that says nothing about a service"""
-    from click.core import ParameterSource
-
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if name not in USED and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise InputError(f"{parameter.opts[0]} does not go with --service, which measures a service as it is.")
-
-
 def bench_service(
     target: str,
     path: Path | None,

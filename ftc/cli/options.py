@@ -188,3 +188,23 @@ def load_rows(
         need_labels=need_labels,
         split=columns.get("split"),
     )
+
+
+def refuse_others(used: frozenset[str], beside: str) -> None:
+    """Refuse what was given to the current command and says nothing in its present use.
+
+    :param used: names of the parameters that mean something
+    :param beside: the option that makes the others meaningless, with what is to be known of it
+    :raises InputError: if another was given
+    """
+    from click.core import ParameterSource
+
+    from ftc.errors import InputError
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            given = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            if isinstance(parameter, click.Option) or context.params[name]:
+                raise InputError(f"{given} does not go with {beside}")

@@ -6,7 +6,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ftc.errors import InputError
+from ftc.errors import InputError, first_line
 from ftc.huggingface.shapes import Shapes, differing, resized
 from ftc.huggingface.timm_network import consistent, is_of_timm, timm_itself
 
@@ -64,7 +64,7 @@ def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTraine
             **options,
         )
     except UNREADABLE as error:
-        raise InputError(f"{path}: transformers cannot load it: {_first_line(error)}") from error
+        raise InputError(f"{path}: transformers cannot load it: {first_line(error)}") from error
     except (pickle.UnpicklingError, SafetensorError) as error:
         raise InputError(
             f"{path}: the weights cannot be read as plain data ({type(error).__name__}). "
@@ -137,10 +137,6 @@ def _automatic(artifact: Artifact) -> Any:
     if not name.startswith("AutoModelFor") or not hasattr(transformers, name):
         raise InputError(f"{artifact.path}: its manifest names no automatic class of transformers ({name!r}).")
     return getattr(transformers, name)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def reference_length(max_length: int) -> int:

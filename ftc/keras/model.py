@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftc.errors import InputError
+from ftc.errors import InputError, first_line
 from ftc.keras.files import check
 from ftc.keras.operators import check_operators
 
@@ -113,7 +113,7 @@ def _of_file(path: Path) -> Network:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (*UNREADABLE, tf.errors.OpError) as error:
-        raise InputError(f"{path}: Keras cannot load it: {_first_line(error)}") from error
+        raise InputError(f"{path}: Keras cannot load it: {first_line(error)}") from error
     if not model.built or not hasattr(model, "inputs") or model.inputs is None:
         raise InputError(
             f"{path} does not say what it takes (a {type(model).__name__}, never called). "
@@ -151,7 +151,7 @@ def _of_saved_model(path: Path) -> Network:
     try:
         loaded = tf.saved_model.load(str(path))
     except (*UNREADABLE, tf.errors.OpError) as error:
-        raise InputError(f"{path}: TensorFlow cannot load it: {_first_line(error)}") from error
+        raise InputError(f"{path}: TensorFlow cannot load it: {first_line(error)}") from error
     signatures = dict(loaded.signatures)
     if _SERVING not in signatures:
         raise InputError(
@@ -211,10 +211,6 @@ def _check_finite(path: Path, network: Network) -> None:
 def _identifier(name: str) -> str:
     # names of tensors become names of arguments and of graph nodes in what is exported
     return re.sub(r"\W", "_", name)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 @dataclass(frozen=True, slots=True)

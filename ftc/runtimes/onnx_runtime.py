@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import onnxruntime as ort
 
-from ftc.errors import InputError, RunError
+from ftc.errors import InputError, RunError, first_line
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -51,7 +51,7 @@ class OnnxRuntime:
                 settings.add_session_config_entry(key, value)
             session = ort.InferenceSession(str(path), settings, providers=list(providers))
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-            raise InputError(f"{path}: ONNX Runtime cannot open it: {_first_line(error)}") from error
+            raise InputError(f"{path}: ONNX Runtime cannot open it: {first_line(error)}") from error
         wanted = artifact.manifest.output
         if wanted not in [output.name for output in session.get_outputs()]:
             raise InputError(f"{path} has no output {wanted!r}, which its manifest names. Make the artifact again.")
@@ -63,7 +63,7 @@ class OnnxRuntime:
             outputs = self._session.run(self._outputs, feed)
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {tensor.shape}" for name, tensor in feed.items())
-            raise RunError(f"{self._path}: ONNX Runtime cannot run it on {shapes}: {_first_line(error)}") from error
+            raise RunError(f"{self._path}: ONNX Runtime cannot run it on {shapes}: {first_line(error)}") from error
         return dict(zip(self._outputs, outputs, strict=True))
 
     @property
@@ -80,7 +80,3 @@ class OnnxRuntime:
             "threads": str(self._threads),
             **self._settings,
         }
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:400]

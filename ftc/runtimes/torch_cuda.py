@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import torch
 
-from ftc.errors import InputError, RunError
+from ftc.errors import InputError, RunError, first_line
 from ftc.huggingface.model import MODEL_CLASS, UNREADABLE, load_model
 from ftc.huggingface.timm_network import LIBRARY
 from ftc.preprocessing import TextPreprocessing
@@ -77,10 +77,9 @@ class TorchCuda:
                 return {"logits": answer.float().cpu().numpy()}
         except UNREADABLE as error:
             shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in fitted.items())
-            said = str(error).strip().partition("\n")[0][:400]
             raise RunError(
                 f"{type(self._model).__name__} cannot run as {self._variant} on {shapes} "
-                f"({type(error).__name__}: {said})."
+                f"({type(error).__name__}: {first_line(error)})."
             ) from error
 
     def conditions(self) -> dict[str, str]:

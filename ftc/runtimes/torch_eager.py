@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import torch
 
-from ftc.errors import RunError
+from ftc.errors import RunError, first_line
 from ftc.huggingface.model import MODEL_CLASS, UNREADABLE, load_model
 from ftc.huggingface.timm_network import LIBRARY
 
@@ -43,9 +43,8 @@ class TorchEager:
                 return {"logits": self._model(**tensors).logits.numpy()}
         except UNREADABLE as error:
             shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
-            said = str(error).strip().partition("\n")[0][:400]
             raise RunError(
-                f"{type(self._model).__name__} cannot run on {shapes} ({type(error).__name__}: {said}): "
+                f"{type(self._model).__name__} cannot run on {shapes} ({type(error).__name__}: {first_line(error)}): "
                 "its config.json and its tokenizer or image processor do not belong together."
             ) from error
 

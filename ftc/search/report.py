@@ -13,7 +13,7 @@ from bench.page.table import Row as TableRow
 from bench.page.view import Section
 from bench.page.words import NONE, TIMES
 from ftc.artifact import is_artifact, open_artifact
-from ftc.records import read_results
+from ftc.results_file import read_results
 from ftc.search.result import Result, Row
 
 FILE_NAME = "report.html"

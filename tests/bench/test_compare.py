@@ -18,7 +18,7 @@ from tests.bench.test_results import write
 
 def released(path: Path, int8_ns: int, *, torch_ns: int = 8000, conditions: Conditions = CONDITIONS) -> Path:
     made = run(measurement("torch", torch_ns), measurement("onnx", torch_ns // 2), measurement("int8", int8_ns))
-    write(replace(made, conditions=conditions), path)
+    write(replace(made, conditions=conditions, id=path.stem), path)
     return path
 
 
@@ -85,3 +85,27 @@ def test_the_same_rows_in_another_file_and_other_cores_of_a_kind_are_alike() -> 
     assert alike.differences(CONDITIONS, wider) == ()
     (other,) = alike.differences(CONDITIONS, replace(CONDITIONS, data=replace(CONDITIONS.data, fingerprint="beef")))
     assert other.startswith("data: ")
+
+
+def test_a_candidate_that_fails_now_is_worse_and_not_merely_missing(tmp_path: Path) -> None:
+    old = released(tmp_path / "old.jsonl", 2000)
+    new = tmp_path / "new.jsonl"
+    broken = measurement("int8", None, failure="the file is damaged")
+    write(run(measurement("torch", 8000), measurement("onnx", 4000), broken, id="new"), new)
+    comparison = compare(old, new)
+    assert (comparison.is_slower, comparison.is_worse) == (False, True)
+    assert comparison.failed == (("int8", "the file is damaged"),)
+    assert comparison.missing == ()
+    with (tmp_path / "out").open("w+") as file:
+        show(comparison, Console(file=file))
+        file.seek(0)
+        assert "int8 failed now: the file is damaged" in file.read()
+    assert not compare(new, old).is_worse, "what failed then may run now"
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    old = released(tmp_path / "old.jsonl", 2000)
+    (tmp_path / "copy.jsonl").write_bytes(old.read_bytes())
+    for same in (old, tmp_path / "copy.jsonl"):
+        with pytest.raises(InputError, match=r"are the same, .*measure the newer release first"):
+            compare(old, same)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Run
-from tests.bench.made import candidate, measurement, run, turns
+from ftc.measurement import Cell, Measurement, Opening, Run, Turn
+from tests.bench.made import CONDITIONS, candidate, measurement, run, turns
 
 
 def winner_of(made: Run) -> str | None:
@@ -180,3 +180,29 @@ def test_what_the_rows_were_is_said_and_one_of_a_kind_is_singular(tmp_path: Path
     text = shown(replace(made, conditions=alone), tmp_path / "one")
     assert "1 thread on 1 core," in text
     assert "100 rows of rows.tsv (pairs of texts);" in text
+
+
+def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batch() -> None:
+    def in_batches(name: str, batch_size: int, batch_ns: int) -> Measurement:
+        made = measurement(name, batch_ns)
+        opening = replace(made.opening or Opening(1, 1, {}), batch_size=batch_size)
+        turns = tuple(Turn(turn.round, turn.calls_ns[:1]) for turn in made.turns)
+        one = replace(made.candidate, lossless=True, format="tflite")
+        return replace(made, candidate=one, opening=opening, turns=turns)
+
+    conditions = replace(CONDITIONS, scenario="Offline", cells=(Cell(None),))
+    board = rank(replace(run(in_batches("alone", 1, 1000), in_batches("many", 16, 4000)), conditions=conditions))
+    assert board.winner is not None
+    assert board.winner.name == "many"
+    assert board.reason == "the fastest inside the accuracy budget"
+
+
+def test_throughput_is_of_the_datas_own_lengths() -> None:
+    for cells, place, is_grid in (
+        ((Cell(),), 0, False),
+        ((Cell(), Cell(8)), 1, False),
+        ((Cell(), Cell(1, 128)), 0, True),
+        ((Cell(None),), 0, False),
+    ):
+        conditions = replace(CONDITIONS, cells=cells)
+        assert (conditions.throughput_cell, conditions.is_grid) == (place, is_grid)

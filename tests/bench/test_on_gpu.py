@@ -35,7 +35,8 @@ from ftc.cli import main
 from ftc.data import Dataset
 from ftc.errors import InputError
 from ftc.gpu import Gpu
-from ftc.records import Closed, Ended, RunBegun, TurnTaken, read_results
+from ftc.records import Closed, Ended, RunBegun, TurnTaken
+from ftc.results_file import read_results
 from ftc.runtimes.variant import ON_CUDA, Variant
 from tests.bench import made
 from tests.bench.pretended_gpu import HELD_BYTES, Moment

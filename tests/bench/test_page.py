@@ -20,7 +20,7 @@ from bench.page.marks import mark
 from bench.page.reproduce import command
 from bench.page.scatter import scatter
 from bench.page.told import page
-from bench.page.write import check, find, report, write
+from bench.page.write import Form, check, find, report, write
 from ftc.cli.bench import bench as bench_command
 from ftc.errors import InputError, RunError
 from ftc.measurement import Arrivals, Cell, Run
@@ -131,6 +131,8 @@ def test_axes_hold_all_values_in_order_and_name_a_few(values: list[float]) -> No
         ({}, "--precision 2% --time-budget 60s"),
         ({"cells": (Cell(), Cell(16), Cell(4), Cell(32))}, "--batch-size 16 --batch-sizes 4,32"),
         ({"cells": (Cell(), Cell(8), Cell(1, 32), Cell(1, 64))}, "--batch-sizes 1 --lengths 32,64"),
+        ({"cells": (Cell(), Cell(1, 64))}, "--batch-size 1 --batch-sizes 1 --lengths 64"),
+        ({"device": "cuda"}, "--device cuda"),
         ({"cells": (Cell(None),), "scenario": "Offline"}, "--scenario offline"),
         (
             {"cells": (Cell(),), "scenario": "Server", "arrivals": Arrivals(50.0, 20.0)},
@@ -147,6 +149,12 @@ def test_the_command_measures_the_same_again(changes: dict[str, object], options
         assert context.params["threads"] == CONDITIONS.threads
         assert context.params["paths"][1] == Path("onnx")
         assert context.params["limit"] is None
+
+
+def test_a_file_that_was_measured_in_several_variants_is_named_once() -> None:
+    onnx = measurement("onnx", 1000)
+    half = replace(onnx, candidate=replace(onnx.candidate, id="onnx-fp16", name="onnx fp16", variant="fp16"))
+    assert command(run(measurement("torch", 1000), onnx, half), Path("/nowhere")).count("onnx") == 1
 
 
 def test_a_path_with_a_blank_is_quoted() -> None:
@@ -171,6 +179,15 @@ def test_markdown_holds_hostile_names_as_text_only() -> None:
     lines = [line for line in document.splitlines() if line.startswith("| ")]
     table = lines[: next(n for n, line in enumerate(lines) if not line.startswith(("| 1", "| #")) and n > 1)]
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+
+
+@pytest.mark.parametrize("form", ["html", "markdown", "csv"])
+def test_what_a_terminal_would_obey_is_in_no_report(form: Form) -> None:
+    made = usual()
+    obeyed = replace(made.measurements[-1], failure="\x1b]0;title\x07 died \x00\x9b31m \u202etxt.exe")
+    document = report(found(replace(made, measurements=(*made.measurements[:-1], obeyed))), form)
+    assert "died" in document
+    assert not {"\x1b", "\x07", "\x00", "\x9b", "\u202e"} & set(document)
 
 
 def test_csv_is_read_back_and_runs_nothing() -> None:

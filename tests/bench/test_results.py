@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import multiprocessing
+import resource
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.results import FILE_NAME, append, check
+from bench.results import FILE_NAME, append, check, held
 from bench.winner import latest_winner
 from ftc.artifact import Artifact
 from ftc.errors import InputError, RunError
 from ftc.measurement import Run
-from ftc.records import AccuracyTaken, Closed, Ended, Opened, RunBegun, TurnTaken, read_results
+from ftc.records import AccuracyTaken, Closed, Ended, Opened, RunBegun, TurnTaken
+from ftc.results_file import read_results
 from tests.bench.made import measurement, run
 
 
@@ -184,3 +190,103 @@ def test_results_of_the_first_schema_are_read(tmp_path: Path) -> None:
     assert found.conditions == made.conditions
     assert found.measurements[0].turns == made.measurements[0].turns
     assert found.measurements[1].failure == "damaged"
+
+
+def of(kind: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(line for line in lines if line["kind"] == kind)
+
+
+SENSELESS: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "greater than or equal to 1": lambda lines: of("turn", lines)["turn"].update(calls_ns=[[0] * 8, [1]]),
+    "less than": lambda lines: of("turn", lines)["turn"].update(calls_ns=[[2**70] * 8, [1]]),
+    "at least 1 item": lambda lines: of("turn", lines)["turn"].update(calls_ns=[[], [1]]),
+    "the times of 1 cells where 2 are timed": lambda lines: of("turn", lines)["turn"].update(calls_ns=[[5] * 8]),
+    "times of different calls": lambda lines: of("turn", lines)["turn"].update(calls_ns=[[5] * 7, [1]]),
+    "2 answers to 100 rows": lambda lines: of("accuracy", lines)["accuracy"].update(predictions=[0, 1]),
+    "metrics": lambda lines: of("accuracy", lines)["accuracy"].update(metrics={"accuracy": math.nan}),
+    "cells": lambda lines: of("run", lines)["conditions"].update(cells=[]),
+    "seed": lambda lines: of("run", lines)["conditions"].update(seed=-1),
+    "size_bytes": lambda lines: of("run", lines)["candidates"][0].update(size_bytes=-1),
+    "_has_no_controls": lambda lines: of("run", lines)["candidates"][0].update(name="a\x1b[31m"),
+    "the same id": lambda lines: [one.update(id="x") for one in of("run", lines)["candidates"]],
+    "a candidate that is not there": lambda lines: of("run", lines)["candidates"][0].update(twin_of="x"),
+    "3 rows have a right answer, 100": lambda lines: of("run", lines).update(targets=[0, 1, 0]),
+    "candidates": lambda lines: of("run", lines).update(candidates=[]),
+}
+
+
+@pytest.mark.parametrize("says", SENSELESS)
+def test_what_makes_no_sense_is_refused_with_its_line(says: str, tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    write(run(measurement("torch", 8000), measurement("onnx", 4000)), path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    SENSELESS[says](lines)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match=rf"line \d+: .*{says}"):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"run": "a", "schema": 1, "kind": "measurement", "measurement": [1]}',
+        "5",
+        "{}",
+        '{"run": "\\ud800"}',
+    ],
+)
+def test_a_line_that_is_no_record_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(line + "\n")
+    with pytest.raises(InputError, match="line 1: not a result"):
+        read_results(tmp_path / FILE_NAME)
+
+
+def test_a_file_of_something_else_is_told_in_one_caution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / FILE_NAME).write_text("no record\n" * 1000)
+    assert read_results(tmp_path / FILE_NAME) == ()
+    said = capsys.readouterr().err
+    assert "lines 1, 2, 3 and 997 more: unfinished" in " ".join(said.split())
+    assert said.count("caution") == 1
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    made = run(measurement("torch", 8000))
+    write(made, path)
+    whole = path.read_bytes()
+    for name in ("a\nb", "a\ud800"):
+        one = replace(made.measurements[0], candidate=replace(made.measurements[0].candidate, name=name))
+        with pytest.raises(RunError, match=r"makes no sense|not valid Unicode"):
+            write(replace(made, measurements=(one,)), path)
+    assert path.read_bytes() == whole
+
+
+def write_until_full(path: Path, most_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    with pytest.raises(RunError, match="cannot be written"):
+        write(run(measurement("torch", 8000), id="2"), path)
+
+
+def test_a_line_that_the_disk_took_in_part_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    write(run(measurement("torch", 8000), id="1"), path)
+    whole = path.stat().st_size
+    full = multiprocessing.get_context("fork").Process(target=write_until_full, args=(path, whole + 100))
+    full.start()
+    full.join()
+    assert full.exitcode == 0
+    assert path.stat().st_size == whole + 100
+    write(run(measurement("torch", 8000), id="3"), path)
+    assert [found.id for found in read_results(path)] == ["1", "3"]
+
+
+def test_only_one_process_measures_into_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / FILE_NAME
+    with held(path), pytest.raises(InputError, match="another ftc bench is measuring"), held(path):
+        pass
+    with held(path):
+        write(run(measurement("torch", 8000)), path)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written"), held(tmp_path / "file" / FILE_NAME):
+        pass

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +21,15 @@ from bench.candidates import select
 from bench.cores import choose
 from bench.leaderboard import rank
 from bench.remote import Worker, WorkerError
+from bench.results import held
 from bench.run import Options, bench
 from bench.trial import Trial
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
-from ftc.data import Dataset
+from ftc.data import Dataset, Example
 from ftc.errors import InputError, RunError
 from ftc.measurement import Cell
-from ftc.records import read_results
+from ftc.results_file import read_results
 from ftc.runtimes.session import open_session
 from ftc.tasks.task import open_task
 
@@ -204,6 +206,38 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
         bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
     with pytest.raises(InputError, match="nothing to go on with"):
         bench(both, data=text_data, options=QUICK, results_path=tmp_path / "none.jsonl", resumed=True)
+
+
+def test_a_run_that_is_still_going_is_not_gone_on_with(text_onnx: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "b.jsonl"
+    bench([text_onnx], options=QUICK, results_path=path)
+    before = path.read_bytes()
+    with held(path):
+        for resumed in (False, True):
+            with pytest.raises(InputError, match="another ftc bench is measuring"):
+                bench([text_onnx], options=QUICK, results_path=path, resumed=resumed)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_answers_that_are_not_finite_are_a_failed_row(
+    wrong: float, text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Worker.answer
+
+    def broken(self: Worker, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        outputs = answer(self, examples)
+        if self._artifact is text_int8:
+            outputs["logits"][2:4, 0] = wrong
+        return outputs
+
+    monkeypatch.setattr(Worker, "answer", broken)
+    board = bench([text_onnx, text_int8], data=text_data, options=QUICK)
+    failed = board.standings[-1]
+    assert failed.verdict == "failed"
+    assert "its logits are not finite for 6 of 40 rows, first for row 3" in failed.reason
+    assert board.winner is not None
+    assert board.winner.id == text_onnx.manifest.id
 
 
 def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, text_data: Dataset) -> None:

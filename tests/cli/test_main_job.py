@@ -231,13 +231,20 @@ def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
     for line in lines:
         if line["kind"] == "turn" and line["candidate_id"] == text_int8.manifest.id:
             line["turn"]["calls_ns"] = [[100 * ns for ns in calls] for calls in line["turn"]["calls_ns"]]
-    (tmp_path / "new.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    same = ftc("bench", "--compare", tmp_path / "old.jsonl", "-o", tmp_path / "old.jsonl", cwd=tmp_path)
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(line | {"run": "2"}) + "\n" for line in lines))
+    again = (tmp_path / "old.jsonl").read_text().replace(lines[0]["run"], "3")
+    (tmp_path / "again.jsonl").write_text(again)
+    same = ftc("bench", "--compare", tmp_path / "old.jsonl", "-o", tmp_path / "again.jsonl", cwd=tmp_path)
     assert same.returncode == 0, same.stderr
     assert "no difference shown" in same.stdout
     slower = ftc("bench", "--compare", tmp_path / "old.jsonl", "-o", tmp_path / "new.jsonl", "--json", cwd=tmp_path)
     assert slower.returncode == 3
     assert json.loads(slower.stdout)["is_slower"] is True
+    gate = ("--compare", tmp_path / "old.jsonl")
+    refused(
+        ftc("bench", *gate, "--data", "rows.csv", cwd=tmp_path), "--data does not go with --compare", "measure first"
+    )
+    refused(ftc(*bench[:2], *gate, cwd=tmp_path), "PATHS does not go with --compare")
     refused(ftc(*bench, "--resume", "-o", tmp_path / "old.jsonl", cwd=tmp_path), "measured to its end")
     refused(ftc(*bench, "--precision", "x", cwd=tmp_path), "give a percentage")
     refused(ftc(*bench, "--scenario", "server", cwd=tmp_path), "--rate", "--latency-bound")
