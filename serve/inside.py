@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftc.runtimes.session import available_cores
 from ftc.tasks import TASKS
-from serve import journal
+from serve import about, journal
 from serve.metrics import Families
 from serve.shadow import Shadow
 from serve.split import SESSION, Split
@@ -59,9 +59,14 @@ class Inside:
 
     def chosen(self, headers: Mapping[bytes, bytes]) -> Variant:
         """The model that answers a request with these headers."""
-        if self.second is not None and self._split is not None and self._split.takes_second(headers.get(SESSION)):
+        session = headers.get(SESSION) or None  # without a value it names no session
+        if self.second is not None and self._split is not None and self._split.takes_second(session):
             return self.second
         return self.first
+
+    def about(self) -> dict[str, Any]:
+        """What the service tells of itself."""
+        return about.about(self, self._bundle)
 
     def close(self) -> None:
         """Answer what still waits, and say goodbye."""

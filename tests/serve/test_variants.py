@@ -38,7 +38,7 @@ from tests.serve.test_package import less_certain
 TEXT = "a charming journey"
 
 
-@given(share=st.floats(0.001, 0.999), more=st.floats(0, 1), session=st.binary(max_size=40))
+@given(share=st.floats(0.001, 0.999), more=st.floats(0, 1), session=st.binary(min_size=1, max_size=40))
 def test_a_session_stays_with_its_model_also_when_the_share_grows(share: float, more: float, session: bytes) -> None:
     split = Split(share, "salt")
     assert split.takes_second(session) == split.takes_second(session)
