@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import http.client
 import io
 import json
 import re
@@ -11,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,11 @@ import pytest
 from PIL import Image
 
 from ftc.artifact import Artifact
-from ftc.runtimes.session import SessionOptions, open_session
+from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
-from serve.bundle import Settings
+from serve.bundle import Bundle, Settings
 from serve.context import stage
+from serve.inside import Inside
 from serve.server import Server
 from tests.serve.conftest import serving
 
@@ -114,6 +118,26 @@ def test_metadata_says_what_is_served(text_server: Server, text_int8: Artifact) 
     assert about["labels"] == ["negative", "positive"]
     assert [step["step"] for step in about["lineage"]] == [None, "export-onnx", "quantize-onnx-dynamic"]
     assert (about["threads"], about["max_batch_size"], about["measured"]) == (1, 8, {"p50_ns": 5})
+    assert (about["workers"], about["batch_wait_ms"], about["max_body_bytes"]) == (1, 0.0, 2**20)
+
+
+def test_metadata_says_which_settings_hold_where_none_was_given(
+    text_int8: Artifact, text_onnx: Artifact, image_server: Server
+) -> None:
+    for artifact, most in ((text_int8, 1), (text_onnx, 8)):  # of dynamic INT8 rows go alone
+        inside = Inside(Bundle(artifact, Settings()))
+
+        async def opened(inside: Inside = inside) -> dict[str, Any]:
+            inside.open()
+            await asyncio.to_thread(inside.close)
+            return inside.about()
+
+        about = asyncio.run(opened())
+        assert (about["threads"], about["callers"], about["max_batch_size"]) == (1, available_cores(), most)
+    about = image_server.get("/metadata")
+    assert about["max_body_bytes"] == 2**24
+    unset = {name for name, value in about.items() if value is None}
+    assert unset == {"measured", "tuned"}, "those alone were not done"
 
 
 def test_openapi_types_the_request_and_shows_an_example_that_works(text_server: Server, image_server: Server) -> None:
@@ -188,13 +212,47 @@ def test_nothing_but_plain_json_is_read(text_server: Server, content_type: str, 
     assert ask(text_server, b'{"texts": ["good"]}', content_type, **headers)[0] == 415
 
 
+@pytest.mark.parametrize("coding", ["Identity", "identity ", ""])
+def test_a_body_that_says_it_is_not_compressed_is_read(text_server: Server, coding: str) -> None:
+    assert ask(text_server, b'{"texts": ["good"]}', **{"Content-Encoding": coding})[0] == 200
+
+
 def test_no_path_of_bentoml_reads_a_request(text_server: Server) -> None:
     assert text_server.get("/schema.json")["routes"] == []
 
 
-def test_other_methods_are_refused(text_server: Server) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="405"):
-        text_server.get("/predict")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("GET", "/predict", 405, "POST"),
+        ("HEAD", "/predict", 405, "POST"),
+        ("POST", "/metadata", 405, "GET, HEAD"),
+        ("POST", "/livez", 405, "GET"),
+        ("DELETE", "/metrics", 405, "GET"),
+        ("GET", "/nothing", 404, None),
+        ("POST", "/nothing", 404, None),
+        ("GET", "/static_content/nothing.css", 404, None),
+        ("HEAD", "/metadata", 200, None),
+        ("HEAD", "/docs.json", 200, None),
+    ],
+)
+def test_every_path_and_method_gets_json(
+    text_server: Server, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(text_server.url).netloc, timeout=30)
+    with closing(connection):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        content = answer.read()
+        assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
+        assert allowed is None or allowed in answer.headers["Allow"]
+        assert int(answer.headers["Content-Length"]) > 0
+        if method == "HEAD":
+            assert content == b""
+        else:
+            assert set(json.loads(content)) == {"error"}
+        connection.request("GET", "/livez")  # nothing is left over on the connection
+        assert connection.getresponse().status == 200
 
 
 def test_an_upload_and_its_base64_get_the_answer_of_the_artifact(image_server: Server, image_onnx: Artifact) -> None:
