@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from serve.bundle import Bundle
 
 
+MOST_DECODING = 4
+"""Images that are decoded at once: of the largest, each takes half a gigabyte while it is."""
+
 MAX_BODY_BYTES = {True: 2**20, False: 2**24}
 """Of texts, and of images, unless the settings say otherwise."""
 
@@ -37,7 +40,7 @@ class Inside:
         self._bundle = bundle
         self.settings = bundle.settings
         self.is_text = TASKS.load(bundle.artifact.manifest.task).modality == "text"
-        self.preparing_threads = available_cores()
+        self.preparing_threads = available_cores() if self.is_text else min(available_cores(), MOST_DECODING)
         self.max_body_bytes = bundle.settings.max_body_bytes or MAX_BODY_BYTES[self.is_text]
         self.names = bundle.names if bundle.second is not None else None
         self._split: Split | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import http.client
 import io
@@ -24,9 +23,8 @@ from PIL import Image
 from ftc.artifact import Artifact
 from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
-from serve.bundle import Bundle, Settings
+from serve.bundle import Settings
 from serve.context import stage
-from serve.inside import Inside
 from serve.server import Server
 from tests.serve.conftest import serving
 
@@ -121,23 +119,11 @@ def test_metadata_says_what_is_served(text_server: Server, text_int8: Artifact) 
     assert (about["workers"], about["batch_wait_ms"], about["max_body_bytes"]) == (1, 0.0, 2**20)
 
 
-def test_metadata_says_which_settings_hold_where_none_was_given(
-    text_int8: Artifact, text_onnx: Artifact, image_server: Server
-) -> None:
-    for artifact, most in ((text_int8, 1), (text_onnx, 8)):  # of dynamic INT8 rows go alone
-        inside = Inside(Bundle(artifact, Settings()))
-
-        async def opened(inside: Inside = inside) -> dict[str, Any]:
-            inside.open()
-            await asyncio.to_thread(inside.close)
-            return inside.about()
-
-        about = asyncio.run(opened())
-        assert (about["threads"], about["callers"], about["max_batch_size"]) == (1, available_cores(), most)
+def test_metadata_says_which_settings_hold_where_none_was_given(image_server: Server) -> None:
     about = image_server.get("/metadata")
-    assert about["max_body_bytes"] == 2**24
-    unset = {name for name, value in about.items() if value is None}
-    assert unset == {"measured", "tuned"}, "those alone were not done"
+    assert (about["threads"], about["callers"], about["max_batch_size"]) == (1, available_cores(), 8)
+    assert (about["workers"], about["batch_wait_ms"], about["max_body_bytes"]) == (1, 0.0, 2**24)
+    assert {name for name, value in about.items() if value is None} == {"measured", "tuned"}, "these were not done"
 
 
 def test_openapi_types_the_request_and_shows_an_example_that_works(text_server: Server, image_server: Server) -> None:
@@ -336,6 +322,41 @@ def test_what_clients_do_wrong_leaves_no_traceback_in_the_log(text_onnx: Artifac
     assert "secret" not in log
     assert "Traceback" not in log
     assert "ERROR" not in log
+
+
+def damaged_tiff() -> bytes:
+    """One that Pillow warns of."""
+    file = io.BytesIO()
+    Image.fromarray(PICTURE).save(file, "TIFF")
+    return file.getvalue()[:-20]
+
+
+def test_images_of_other_kinds_are_answered_and_damaged_ones_leave_no_line_in_the_log(
+    image_onnx: Artifact, tmp_path: Path
+) -> None:
+    kinds = {"CMYK": "JPEG", "L": "PNG", "P": "GIF", "LA": "PNG", "RGBA": "WEBP", "1": "TIFF", "I;16": "PNG"}
+    files = []
+    for mode, kind in kinds.items():
+        file = io.BytesIO()
+        picture = (
+            Image.fromarray(PICTURE) if mode != "I;16" else Image.fromarray(PICTURE[..., 0].astype(np.uint16) * 257)
+        )
+        (picture if mode == "I;16" else picture.convert(mode)).save(file, kind)
+        files.append(file.getvalue())
+    frames = [Image.fromarray(np.roll(PICTURE, shift, 0)) for shift in range(3)]
+    animated = io.BytesIO()
+    frames[0].save(animated, "PNG", save_all=True, append_images=frames[1:])
+    stage(image_onnx, Settings(), tmp_path)
+    with serving("serve.service:FtcService", tmp_path, home=tmp_path) as server:
+        server.wait_until_ready()
+        status, answers = ask(server, *form(*files, animated.getvalue(), encoded(PICTURE)))
+        assert (status, len(answers)) == (200, len(kinds) + 2)
+        assert answers[-2] == answers[-1], "of an animated image the first picture counts"
+        for damaged in (damaged_tiff(), files[0][:300]):
+            assert ask(server, *form(damaged))[0] == 400
+        assert ask(server, b"--cut\rsecret", "multipart/form-data; boundary=cut")[0] == 400
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert not [line for line in lines if re.search("PIL|Warning|boundary|secret|Traceback", line)]
 
 
 def _base64(image: np.ndarray) -> str:
