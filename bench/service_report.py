@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.service import Load, ServiceRun
+from bench.asking import USUAL_SHARE
+from bench.loads import Load
+from bench.service import ServiceRun
 from bench.statistics import floor
 from ftc.errors import InputError, RunError
 from ftc.records import SCHEMA
@@ -64,12 +66,25 @@ def show(run: ServiceRun, about: dict[str, Any], console: Console | None = None)
     for load in run.loads:
         percentiles = (_ms(load.p50_ns), _ms(load.p90_ns), _ms(load.p99_ns))
         table.add_row(_name(load), f"{load.per_second:.0f}", *percentiles, str(load.samples), str(load.errors))
-    console.print(Text(f"{about['name']} at {run.url}, run by {about['runtime']}"), soft_wrap=True)
+    for line in _models(run, about):
+        console.print(Text(line), soft_wrap=True)
     console.print(table)
     for remark in (*_overhead(run), *_remarks(run)):
         console.print(Text(remark), soft_wrap=True)
     for remark in _conditions(run):
         console.print(Text(remark, style="dim"), soft_wrap=True)
+
+
+def _models(run: ServiceRun, about: dict[str, Any]) -> list[str]:
+    """The model at that address; of two, each with what it does."""
+    variants = about.get("variants") or [about]
+    lines = [f"{variants[0]['name']} at {run.url}, run by {variants[0]['runtime']}"]
+    for other in variants[1:]:
+        does = (
+            f"answers {other['share']:.2%} of the requests" if other["role"] == "ab" else "answers copies, as a shadow"
+        )
+        lines.append(f"beside it {other['name']}, run by {other['runtime']}, which {does}")
+    return lines
 
 
 def _name(load: Load) -> str:
@@ -87,9 +102,9 @@ def _overhead(run: ServiceRun) -> list[str]:
     times = f", {overhead.ratio} its time" if overhead.ratio is not None else ", too few rounds for an interval"
     threads = f"{run.threads} thread{'s' if run.threads != 1 else ''}"
     return [
-        f"overhead of a request: {overhead.p50_ns / 1e6:.2f} ms over the bare session with {threads}{times}; "
-        f"of that a row's encoding {overhead.encode_p50_ns / 1e6:.2f} ms, decoding "
-        f"{overhead.decode_p50_ns / 1e6:.2f} ms"
+        f"overhead of a request from one client: {overhead.p50_ns / 1e6:.2f} ms over the bare session with {threads}, "
+        f"in pairs of the same rows in the same round{times}; of that a row's encoding "
+        f"{overhead.encode_p50_ns / 1e6:.2f} ms, decoding {overhead.decode_p50_ns / 1e6:.2f} ms"
     ]
 
 
@@ -116,9 +131,10 @@ def _conditions(run: ServiceRun) -> tuple[str, ...]:
     machine, data = run.machine, run.data
     source = f"{data.rows} rows of {data.source}" if data is not None else "golden examples"
     rows = f"{run.rows} row{'s' if run.rows != 1 else ''}"
+    pace = f"at {USUAL_SHARE:.0%} of what the clients had reached until then, " if run.follows_clients else ""
     return (
         f"clients on {machine.cpu}, {machine.cores} cores, {machine.busy_cores:.1f} of them busy with other work "
         "at the start; a service on the same machine shares them with its clients",
         f"{run.requests} requests of {rows} from {source}; {run.rounds} shuffled rounds; by chance: a Poisson process, "
-        f"latency from the intended arrival; seed {run.seed}",
+        f"{pace}latency from the intended arrival; seed {run.seed}",
     )

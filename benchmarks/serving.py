@@ -23,7 +23,8 @@ from typing import Any
 import psutil
 from served import served, texts_of
 
-from bench.clients import Answers, closed_loop, request
+from bench.clients import closed_loop, request
+from bench.drive import Answers
 from ftc.artifact import open_artifact
 from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task

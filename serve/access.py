@@ -42,4 +42,8 @@ def check(headers: Mapping[bytes, bytes], key: bytes | None) -> None:
         authorization = headers.get(b"authorization", b"")
         given = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else b""
     if not hmac.compare_digest(given, key):
-        raise Refusal(401, f"a valid key is needed in the header {HEADER}, or as Authorization: Bearer")
+        raise Refusal(
+            401,
+            f"a valid key is needed in the header {HEADER}, or as Authorization: Bearer",
+            headers=((b"www-authenticate", b"Bearer"),),
+        )

@@ -168,39 +168,3 @@ def read_bundle(directory: Path) -> Bundle:
 def here() -> Bundle:
     """The bundle that this very copy of the package lies in: a Bento's `src/`, or a checkout."""
     return read_bundle(Path(__file__).resolve().parents[1])
-
-
-def about(bundle: Bundle) -> dict[str, Any]:
-    """What a service tells of itself: JSON values only. Of two models each is told of, the first at the top as well."""
-    told = _about(bundle.artifact, bundle.settings.measured)
-    second = bundle.second
-    if second is not None:
-        ours, theirs = bundle.names
-        told["variants"] = [
-            {"variant": ours, "role": "first", "share": 1 - second.share, **told},
-            {
-                "variant": theirs,
-                "role": second.role,
-                "share": second.share,
-                **_about(second.artifact, second.measured),
-            },
-        ]
-    return {**told, **asdict(bundle.settings)}
-
-
-def _about(artifact: Artifact, measured: Mapping[str, Any] | None) -> dict[str, Any]:
-    manifest = artifact.manifest
-    return {
-        "name": manifest.name,
-        "id": manifest.id,
-        "task": manifest.task,
-        "labels": list(manifest.labels),
-        "format": manifest.format,
-        "runtime": manifest.run.runtime,
-        "lineage": [
-            {"name": ancestor.name, "id": ancestor.id, "step": ancestor.step.name if ancestor.step else None}
-            for ancestor in manifest.lineage
-        ],
-        "size_bytes": manifest.facts.size_bytes,
-        "measured": measured,
-    }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from serve.markdown import plain, value
+from serve.measured_card import measured_card
+
 if TYPE_CHECKING:
-    from ftc.manifest import Manifest
+    from ftc.manifest import Manifest, StepRecord
 
 LICENSE_NOTE = """\
 decode.py comes from ftc and is under the Apache License 2.0.
@@ -18,13 +21,13 @@ the terms of that checkpoint, and of what it was trained on, hold for them. Put 
 def model_card(manifest: Manifest, measured: Mapping[str, Any] | None) -> str:
     """Markdown."""
     steps = "\n".join(
-        f"{number}. {ancestor.name} (id {ancestor.id})"
-        + (f", by {ancestor.step.name} {_options(ancestor.step.options)}" if ancestor.step else ", the checkpoint")
+        f"{number}. {plain(ancestor.name)} (id {ancestor.id}), "
+        + (_made_by(ancestor.step) if ancestor.step is not None else "the checkpoint")
         for number, ancestor in enumerate(manifest.lineage, 1)
     )
     parts = [
-        f"# {manifest.name}",
-        f"Task: {manifest.task}. Labels: {', '.join(manifest.labels)}.",
+        f"# {plain(manifest.name)}",
+        f"Task: {manifest.task}. Labels: {', '.join(map(plain, manifest.labels))}.",
         f"## Lineage\n\n{steps}",
         f"## Size\n\n{manifest.facts.size_bytes} bytes, {manifest.facts.parameters} parameters.",
         f"## Beside its parent\n\n{_parity(manifest)}",
@@ -33,12 +36,13 @@ def model_card(manifest: Manifest, measured: Mapping[str, Any] | None) -> str:
     if manifest.run.requirements:
         parts.append(f"## Processor\n\nNeeds {', '.join(manifest.run.requirements)}.")
     if manifest.notes:
-        parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in manifest.notes))
+        parts.append("## Notes\n\n" + "\n".join(f"- {plain(note)}" for note in manifest.notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _options(options: Mapping[str, Any]) -> str:
-    return "(" + ", ".join(f"{name} {value}" for name, value in sorted(options.items())) + ")" if options else ""
+def _made_by(step: StepRecord) -> str:
+    options = "".join(f"\n   - {plain(name)}: {value(given)}" for name, given in sorted(step.options.items()))
+    return f"by {step.name}{options}"
 
 
 def _parity(manifest: Manifest) -> str:
@@ -54,15 +58,4 @@ def _parity(manifest: Manifest) -> str:
 def _measured(measured: Mapping[str, Any] | None) -> str:
     if measured is None:
         return "Not measured: `ftc bench` measures it, and the next bundle says so here."
-    lines = [f"- {name}: {value}" for name, value in _flat(measured)]
-    return "A row of the leaderboard, with its conditions:\n\n" + "\n".join(lines)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    entries: list[tuple[str, Any]] = []
-    for name, value in sorted(values.items()):
-        if isinstance(value, Mapping):
-            entries += _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            entries.append((prefix + name, value))
-    return entries
+    return measured_card(measured)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftc.runtimes.session import available_cores
 from ftc.tasks import TASKS
-from serve import journal
+from serve import about, journal
 from serve.metrics import Families
 from serve.shadow import Shadow
 from serve.split import SESSION, Split
@@ -16,6 +16,9 @@ from serve.variant import Variant
 if TYPE_CHECKING:
     from serve.bundle import Bundle
 
+
+MOST_DECODING = 4
+"""Images that are decoded at once: of the largest, each takes half a gigabyte while it is."""
 
 MAX_BODY_BYTES = {True: 2**20, False: 2**24}
 """Of texts, and of images, unless the settings say otherwise."""
@@ -37,7 +40,7 @@ class Inside:
         self._bundle = bundle
         self.settings = bundle.settings
         self.is_text = TASKS.load(bundle.artifact.manifest.task).modality == "text"
-        self.preparing_threads = available_cores()
+        self.preparing_threads = available_cores() if self.is_text else min(available_cores(), MOST_DECODING)
         self.max_body_bytes = bundle.settings.max_body_bytes or MAX_BODY_BYTES[self.is_text]
         self.names = bundle.names if bundle.second is not None else None
         self._split: Split | None = None
@@ -59,9 +62,14 @@ class Inside:
 
     def chosen(self, headers: Mapping[bytes, bytes]) -> Variant:
         """The model that answers a request with these headers."""
-        if self.second is not None and self._split is not None and self._split.takes_second(headers.get(SESSION)):
+        session = headers.get(SESSION) or None  # without a value it names no session
+        if self.second is not None and self._split is not None and self._split.takes_second(session):
             return self.second
         return self.first
+
+    def about(self) -> dict[str, Any]:
+        """What the service tells of itself."""
+        return about.about(self, self._bundle)
 
     def close(self) -> None:
         """Answer what still waits, and say goodbye."""

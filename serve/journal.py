@@ -6,13 +6,17 @@ import json
 import logging
 import sys
 import time
+import warnings
 from typing import Any
 
 _logger = logging.getLogger("ftc.serve")
 
+_TALKATIVE = ("PIL", "python_multipart")
+"""They tell of every damaged file and form, with bytes of it; the client hears that from the answer."""
+
 
 def begin(*, quiet: bool) -> None:
-    """Write to stdout from now on.
+    """Write to stdout from now on, and let nobody else write of what was asked.
 
     :param quiet: failures of the service alone, no requests
     """
@@ -21,6 +25,9 @@ def begin(*, quiet: bool) -> None:
     _logger.handlers[:] = [handler]
     _logger.propagate = False
     _logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def write(event: str, **values: Any) -> None:

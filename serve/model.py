@@ -49,12 +49,14 @@ def threads_and_callers(runtime: str, settings: Settings) -> tuple[int, int]:
 class Model:
     """An opened artifact that answers examples of its task.
 
+    :param threads: of one run
     :param callers: threads that may ask the session at the same time
     """
 
     artifact: Artifact
     session: Session
     task: Task
+    threads: int
     callers: int
 
     @classmethod
@@ -65,7 +67,7 @@ class Model:
         """
         threads, callers = threads_and_callers(bundle.artifact.manifest.run.runtime, bundle.settings)
         session = open_session(bundle.artifact, SessionOptions(threads))
-        return cls(bundle.artifact, session, open_task(bundle.artifact), callers)
+        return cls(bundle.artifact, session, open_task(bundle.artifact), threads, callers)
 
     def answer(self, rows: Sequence[Encoded]) -> list[Prediction]:
         """One prediction for each row of a batch, in their order."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+Header = tuple[bytes, bytes]
+
 
 class Refusal(Exception):
     """A request that gets no answer, and why.
@@ -9,10 +13,14 @@ class Refusal(Exception):
     :param status: the HTTP status, 4xx for what the client did, 503 for what it may try again
     :param message: our own words, nothing of what the client sent
     :param retry_after_s: for 503, when it is worth trying again
+    :param headers: that the answer needs besides
     """
 
-    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, retry_after_s: int | None = None, headers: Sequence[Header] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.retry_after_s = retry_after_s
+        self.headers = tuple(headers)

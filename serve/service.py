@@ -17,6 +17,7 @@ from serve import bundle, journal
 from serve.api import Api
 from serve.inside import Inside
 from serve.openapi import document
+from serve.orphans import end_with_parent
 
 # `bentoml serve` may have looked before this module set the variable
 usage_stats.do_not_track.cache_clear()
@@ -34,13 +35,14 @@ class _WithApi(Service[Any]):  # type: ignore[misc]  # BentoML is untyped here
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         app = super().to_asgi(is_main)
-        return Api(app, INSIDE, bundle.about(BUNDLE), document(BUNDLE)) if is_main else app
+        return Api(app, INSIDE, document(BUNDLE)) if is_main else app
 
 
 class Lifecycle:
     """Answers with one label for each text or image, as the packaged artifact does."""
 
     def __init__(self) -> None:
+        end_with_parent()
         journal.begin(quiet=get_quiet_mode())
         INSIDE.open()
 

@@ -104,6 +104,10 @@ class Shadow:
             except (ShadowError, OSError, subprocess.SubprocessError) as error:
                 journal.failed("shadow not started", variant=self.name, reason=str(error))
                 continue
+            if self._process.wrong is not None:  # comparing with it would tell nothing
+                journal.failed("not ready", variant=self.name, reason=self._process.wrong)
+                self._process.end()
+                continue
             if self._closing.is_set():
                 self._process.end()
             return

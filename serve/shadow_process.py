@@ -35,6 +35,9 @@ START_S = 180.0
 
 LOWEST_PRIORITY = 19
 
+SHADOW_THREADS = 1
+"""Unless the settings say otherwise: no more than a core is taken from those who answer."""
+
 _CODE = Path(__file__).resolve().parents[1]
 
 
@@ -172,8 +175,7 @@ def main() -> None:
     artifact = open_artifact(Path(sys.argv[1]))
     settings = Settings(**json.loads(sys.argv[2]))
     with quiet_libraries():
-        # one thread: no more than a core is taken from those who answer
-        model = Model.open(Bundle(artifact, replace(settings, threads=settings.threads or 1)))
+        model = Model.open(Bundle(artifact, replace(settings, threads=settings.threads or SHADOW_THREADS)))
         is_text = TASKS.load(artifact.manifest.task).modality == "text"
         _serve(model, is_text, settings.max_items, sys.stdin.buffer, replies)
 

@@ -41,6 +41,7 @@ class Variant:
         if self.wrong is not None:
             journal.failed("not ready", variant=name, reason=self.wrong)
         self.batches = self.settings.max_batch_size is not None or self.model.rows_are_independent()
+        self.max_batch_size = self.settings.max_batch_size or MAX_BATCH_SIZE
         self.engine = self.new_engine()
         self.engine.start()
         journal.write(
@@ -56,7 +57,7 @@ class Variant:
         return Engine(
             self._answer,
             callers=self.model.callers,
-            max_batch_size=self.settings.max_batch_size or MAX_BATCH_SIZE,
+            max_batch_size=self.max_batch_size,
             max_queue=self.settings.max_queue,
             max_latency_s=self.settings.max_latency_ms / 1e3,
             batch_wait_s=(self.settings.batch_wait_ms or 0.0) / 1e3,

@@ -43,7 +43,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.command()
 @click.argument("paths", nargs=-1, type=options.DIRECTORY)
 @click.option("--data", metavar="DATA", help="Labelled test rows: csv, tsv, jsonl, parquet, npz, a folder, hub:NAME.")
-@click.option("--limit", type=click.IntRange(1), metavar="ROWS", help="Rows answered for accuracy.  [default: all]")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="ROWS",
+    help="Rows answered for accuracy; of --service, rows asked for.  [default: all; 64]",
+)
 @options.max_drop_option
 @click.option("--root", type=options.DIRECTORY, help="Where the checkpoint is now, if it has moved.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of one model call.  [default: all cores]")
@@ -209,6 +214,7 @@ def bench(
                 time_limit_s=time_limit,
             ),
             rate_per_s=rate,
+            limit=limit,
             output=output,
             as_json=as_json,
             **columns,

@@ -25,7 +25,7 @@ USED = frozenset(
     {
         *("service", "clients", "paths", "data", "rate", "batch_size", "threads", "time_budget", "precision"),
         *("time_limit", "seed", "output", "as_json", "text_column", "text_pair_column", "label_column"),
-        *("image_column", "split", "artifacts"),
+        *("image_column", "split", "artifacts", "limit"),
     }
 )
 """Options that mean something for a service; the others are refused."""
@@ -40,6 +40,7 @@ def bench_service(
     rows: int,
     wanted: Options,
     rate_per_s: float | None,
+    limit: int | None,
     output: Path | None,
     as_json: bool,
     **columns: str | None,
@@ -47,6 +48,7 @@ def bench_service(
     """Reach the service, ask it in three ways, and print what was found."""
     from bench import service, service_report
     from bench.clients import request
+    from bench.plan import TIMED_EXAMPLES
     from ftc.checkpoint import open_any
     from ftc.manifest import DataRecord
     from serve.bundle import Settings
@@ -61,9 +63,13 @@ def bench_service(
     with reached(target) as there:
         artifact = given or there.artifact
         _check(there, artifact)
-        dataset = _dataset(there, data, artifact, wanted.seed, columns)
-        examples = list(dataset.examples) if dataset is not None else _golden(artifact)
-        batches = [examples[start : start + rows] for start in range(0, max(1, len(examples) - rows + 1), rows)]
+        dataset = _dataset(there, data, artifact, limit or TIMED_EXAMPLES, wanted.seed, columns)
+        examples = list(dataset.examples) if dataset is not None else _golden(artifact)[:limit]
+        if len(examples) < rows:
+            raise InputError(
+                f"--batch-size {rows}: there are {len(examples)} rows to ask for. Give more, or a smaller one."
+            )
+        batches = [examples[start : start + rows] for start in range(0, len(examples) - rows + 1, rows)]
         bodies = [json.dumps(request_body(*batch)).encode() for batch in batches]
         threads = wanted.threads
         if artifact is not None and threads is None:
@@ -106,9 +112,8 @@ def _check(there: Reached, artifact: Artifact | None) -> None:
 
 
 def _dataset(
-    there: Reached, data: str | None, artifact: Artifact | None, seed: int, columns: dict[str, str | None]
+    there: Reached, data: str | None, artifact: Artifact | None, most: int, seed: int, columns: dict[str, str | None]
 ) -> Dataset | None:
-    from bench.plan import TIMED_EXAMPLES
     from ftc.tasks import TASKS
 
     if data is None:
@@ -118,7 +123,7 @@ def _dataset(
         return None
     modality = TASKS.load(there.about["task"]).modality
     loaded = options.load_rows(data, modality, tuple(there.about["labels"]), need_labels=False, **columns)
-    return loaded.sample(TIMED_EXAMPLES, seed)
+    return loaded.sample(most, seed)
 
 
 def _golden(artifact: Artifact | None) -> Sequence[Example]:

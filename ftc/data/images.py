@@ -117,7 +117,7 @@ def _rgb(image: Image.Image, where: str) -> NDArray[np.uint8]:
         mode = f"{bits}-bit grey"
     if mode.startswith(("I", "F")) or "-bit" in mode:
         raise InputError(f"{where}: {mode} pixels have no known black and white; save it with 8 bits per channel")
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # converting copies whatever the mode
 
 
 def _inside(name: str, roots: FileRoots, where: str) -> Path:

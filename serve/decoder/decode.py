@@ -12,6 +12,7 @@ It needs numpy, the model's runtime (ai-edge-litert or onnxruntime), and tokeniz
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF")  # none that starts a program, as EPS does
+MOST_PIXELS = 50_000_000
+BITS_PER_SAMPLE = 258  # a tag of TIFF
 TENSORS = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}
 
 
@@ -160,11 +164,26 @@ def cropped(pixels: np.ndarray, height: int, width: int, *, even: bool) -> np.nd
 
 
 def read_image(path: Path) -> np.ndarray:
-    """RGB in uint8 (H, W, 3); grey of 16 bits is not scaled."""
+    """RGB in uint8 (H, W, 3); grey of 16 bits is scaled to 8, of several pictures in a file the first counts.
+
+    :raises OSError: if it is no image of a known format, or damaged
+    :raises ValueError: if it is too large, or holds numbers whose black and white are not known
+    """
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels; up to {MOST_PIXELS} are taken")
+            bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if image.format == "TIFF" else 16
+            if bits == 16 and (image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")):
+                grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)  # 65535 = 257 x 255
+                return np.repeat(grey[..., None], 3, axis=2)
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"{image.mode} pixels have no known black and white")
+            return np.asarray(image.convert("RGB"))
+    except (Image.DecompressionBombError, SyntaxError, EOFError, IndexError, OverflowError, struct.error) as error:
+        raise OSError(f"{path} cannot be decoded: {error}") from error  # what Pillow raises besides OSError
 
 
 def replay() -> int:
@@ -196,10 +215,18 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     decoder = Decoder()
-    if decoder.spec["kind"] == "image":
-        print(json.dumps(decoder.scores(read_image(Path(arguments[0])))))
-    else:
-        print(json.dumps(decoder.scores(arguments[0] if len(arguments) == 1 else arguments)))
+    is_image = decoder.spec["kind"] == "image"
+    if is_image and len(arguments) > 1:
+        print("one image at a time, please", file=sys.stderr)
+        return 2
+    try:
+        for argument in arguments:
+            argument.encode()  # what a terminal sends need not be UTF-8
+        example = read_image(Path(arguments[0])) if is_image else arguments if len(arguments) == 2 else arguments[0]
+    except (OSError, ValueError) as error:
+        print(f"this cannot be read: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(decoder.scores(example)))
     return 0
 
 

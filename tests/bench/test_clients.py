@@ -11,11 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.clients import Answers, closed_loop, open_loop, request
+from bench.clients import closed_loop, open_loop, request
+from bench.drive import Answers
 from bench.http_answer import MOST_BODY_BYTES, Answer, NotUnderstood, reading
 from bench.plan import poisson_ns
 
 STALL_NS = 200_000_000
+
+PATIENCE_S = 30.0
+"""What a fake service waits for whatever it waits for: a test that goes wrong ends."""
 
 
 @contextmanager
@@ -25,6 +29,7 @@ def answering(status_of: dict[bytes, int], stalls: int = 0) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = PATIENCE_S
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -43,14 +48,16 @@ def answering(status_of: dict[bytes, int], stalls: int = 0) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    server.socket.settimeout(PATIENCE_S)  # a connection may be gone between select and accept
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(PATIENCE_S)
         server.server_close()
+        assert not thread.is_alive()
 
 
 def test_every_request_is_counted_by_what_became_of_it() -> None:
@@ -161,11 +168,13 @@ def test_what_is_no_answer_is_named(said: bytes, why: str) -> None:
 def asked_of_one_that_says(first: bytes, again: bytes) -> Answers:
     """What a request gets within 0.3 s from a service that says something first, and goes on for ever."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE_S)
         is_over = threading.Event()
 
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
+                connection.settimeout(PATIENCE_S)
                 connection.recv(2**16)
                 try:
                     connection.sendall(first)
@@ -174,12 +183,15 @@ def asked_of_one_that_says(first: bytes, again: bytes) -> Answers:
                 except OSError:  # the client has had enough
                     return
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        answers = closed_loop(url, [request(url, b"good")], clients=1, answer_s=0.3)
-        is_over.set()
-        thread.join()
+        try:
+            answers = closed_loop(url, [request(url, b"good")], clients=1, answer_s=0.3)
+        finally:
+            is_over.set()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
     return answers
 
 

@@ -66,7 +66,7 @@ def asked(inside: Inside, receive: Receive, headers: Sequence[tuple[bytes, bytes
         scope = {"type": "http", "method": "POST", "path": "/predict", "headers": list(headers)}
         try:
             with inside.first.engine.place(fill):
-                await Api(_nothing, inside, {}, {})(scope, receive, answer)
+                await Api(_nothing, inside, {})(scope, receive, answer)
         finally:
             await asyncio.to_thread(inside.first.engine.close)
         return answer

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bench.asking import Asked, Asking, Pace
+from bench.drive import Answers
 from bench.statistics import floor
 from ftc.artifact import Artifact
 from ftc.cli import main
@@ -35,6 +37,12 @@ def measured(*arguments: object) -> tuple[dict[str, Any], str]:
     result = CliRunner().invoke(main, ["bench", "--json", "--time-budget", "1", "--clients", "4", *map(str, arguments)])
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout), result.stderr
+
+
+def shown(*arguments: object) -> str:
+    result = CliRunner().invoke(main, ["bench", "--time-budget", "1", "--clients", "4", *map(str, arguments)])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 def refused(*arguments: object) -> str:
@@ -64,12 +72,50 @@ def test_a_url_is_measured_beside_the_artifact_that_it_holds(
     assert [len(turn["calls_ns"][0]) for turn in one] == [len(turn["calls_ns"][0]) for turn in bare]
 
 
+def test_requests_by_chance_come_at_a_share_of_what_the_clients_have_reached_in_the_rounds() -> None:
+    clients = Asking(Asked("", (), None, 1.0))
+    pace = Pace(None, 100.0, clients, turn_s=2.0, seed=0)
+    for reached in (200, 400, 600):
+        arrivals = pace.arrivals_ns(len(clients.answers))
+        assert len(arrivals) == round(2 * pace.rates_per_s[-1])
+        clients.answers.append(Answers(latencies_ns=[1] * reached, wall_s=1.0))
+    assert pace.rates_per_s == pytest.approx([70, 140, 210])
+    given = Pace(40.0, 100.0, clients, turn_s=2.0, seed=0)
+    given.arrivals_ns(0)
+    assert given.rates_per_s == [40.0]
+
+
+def test_a_limit_is_what_the_service_is_asked_for(rows: Path) -> None:
+    with fake(metadata(), cycle([http(RIGHT)])) as (url, _):
+        found, _ = measured("--service", url, "--data", rows, "--limit", 5)
+        assert found["requests"] == 5
+        stderr = refused("--service", url, "--data", rows, "--limit", 5, "--batch-size", 6)
+        assert "--batch-size 6: there are 5 rows" in stderr
+
+
+def test_the_table_names_both_models_and_says_how_the_overhead_was_found(
+    text_server: Server, text_int8: Artifact, rows: Path
+) -> None:
+    second = {"name": "other", "role": "ab", "share": 0.25, "runtime": "r2"}
+    with fake(metadata(variants=[{**ABOUT, "role": "first", "share": 0.75}, second]), cycle([http(RIGHT)])) as (url, _):
+        said = shown("--service", url, "--data", rows)
+    assert f"m at {url}, run by r\n" in said
+    assert "beside it other, run by r2, which answers 25.00% of the requests" in said
+    assert "at 70% of what the clients had reached until then" in said
+    said = shown(text_int8.path, "--service", text_server.url, "--data", rows, "--rate", 40)
+    assert "in pairs of the same rows in the same round" in said
+    assert "70%" not in said
+
+
 def test_a_bento_is_started_and_measured_with_rows_together(bento: Packaged, rows: Path) -> None:
     assert store.path_of(bento.tag) == bento.path
     found, _ = measured("--service", bento.tag, "--data", rows, "--batch-size", 4)
     assert (found["rows"], found["requests"], found["threads"]) == (4, 2, 1)
     assert found["overhead"] is not None
 
+
+PATIENCE_S = 30.0
+"""What a fake service waits for whatever it waits for: a test that goes wrong ends."""
 
 ABOUT = {"name": "m", "id": "i", "task": "text-classification", "labels": ["no", "yes"], "runtime": "r", "threads": 1}
 RIGHT = b'[{"label": "yes", "score": 0.9}]'
@@ -91,6 +137,8 @@ def fake(about: bytes, answers: Iterable[bytes] = ()) -> Iterator[tuple[str, lis
     lock = threading.Lock()
 
     class Handler(socketserver.StreamRequestHandler):
+        timeout = PATIENCE_S
+
         def handle(self) -> None:
             while line := self.rfile.readline():
                 head = line
@@ -113,13 +161,15 @@ def fake(about: bytes, answers: Iterable[bytes] = ()) -> Iterator[tuple[str, lis
             """The client leaves when it has had enough."""
 
     with Quiet(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        server.socket.settimeout(PATIENCE_S)  # a connection may be gone between select and accept
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}", heads
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
 
 
 def failed(code: int, *arguments: object) -> str:

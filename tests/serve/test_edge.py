@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -11,18 +12,37 @@ import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ftc import golden
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
+from ftc.data.images import decode
 from ftc.errors import InputError, RunError
 from ftc.tasks.task import open_task
 from serve.edge import package_edge
 from tests.serve.test_package import less_certain
 
-MEASURED = {"p50_ns": 1_500_000, "conditions": {"cpu": "a processor", "threads": 1}}
+MEASURED = {
+    "verdict": "winner",
+    "reason": "2.36x as fast as a|b",
+    "metrics": {"accuracy": 0.8933},
+    "drop": {"points": 0.34, "low_points": -0.3, "high_points": 1.0},
+    "p50_ns": 1_500_000,
+    "p90_ns": None,
+    "samples": 688,
+    "ratio_to_root": {"value": 5.98, "low": 5.0, "high": 6.5},
+    "cells": [{"cell": {"batch_size": 1, "length": None}, "p50_ns": 1_500_000}],
+    "conditions": {
+        "machine": {"cpu": "a processor", "instructions": ["avx2"], "versions": {"numpy": "2.4.6"}},
+        "threads": 1,
+        "data": {"rows": 9, "source": "test.csv", "fingerprint": "x"},
+    },
+}
 
 ALONE = """
 import sys
@@ -88,6 +108,73 @@ def test_a_text_gets_the_artifact_s_scores_from_the_command(text_onnx: Artifact,
     assert "negative" in json.loads(alone(place, "decode.py", "--", "--reply"))
 
 
+ODD_TEXTS = [
+    "\u200b",
+    "\u202e\u0301" * 50,
+    "\U0001f600" * 5,
+    "[CLS] [SEP] [PAD] [MASK]",
+    "word " * 20_000,
+    "x" * 100_000,
+    "-x",
+    ("a", "bad " * 5_000),
+]
+
+
+def decoder_of(place: Path) -> Any:
+    found = importlib.util.spec_from_file_location("edge_decode", place / "decode.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("artifact", ["text_int8", "text_tflite"])
+def test_odd_texts_get_the_artifact_s_scores(artifact: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    from ftc.runtimes.session import open_session
+
+    packaged: Artifact = request.getfixturevalue(artifact)
+    package_edge(packaged, tmp_path / "a.tar.gz")
+    decoder = decoder_of(unpacked(tmp_path / "a.tar.gz", tmp_path / "out")).Decoder()
+    task, session = open_task(packaged), open_session(packaged)
+    for example in ODD_TEXTS:
+        (wanted,) = task.decode(session.run(task.encode([example])))
+        got = decoder.scores(list(example) if isinstance(example, tuple) else example)
+        assert got == pytest.approx(wanted.scores, abs=1e-5), str(example)[:40]
+
+
+def test_images_are_read_as_the_service_reads_them_or_refused(image_onnx: Artifact, tmp_path: Path) -> None:
+    package_edge(image_onnx, tmp_path / "a.tar.gz")
+    place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
+    module = decoder_of(place)
+    random = np.random.default_rng(0)
+    rgb = Image.fromarray(random.integers(0, 256, (40, 30, 3), np.uint8))
+    deep = Image.fromarray(random.integers(0, 65536, (40, 30), np.uint16))
+    pictures = {"cmyk.jpg": rgb.convert("CMYK"), "grey.png": deep, "grey.tiff": deep, "palette.gif": rgb.convert("P")}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+        file = (tmp_path / name).read_bytes()
+        assert np.array_equal(module.read_image(tmp_path / name), decode(file, name)), name
+    Image.fromarray(random.random((40, 30)).astype(np.float32)).save(tmp_path / "float.tiff")
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cmyk.jpg").read_bytes()[:300])
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    for name in ("float.tiff", "bomb.png", "cut.jpg", "a.eps", "absent.png"):
+        with pytest.raises((OSError, ValueError)):
+            module.read_image(tmp_path / name)
+    for wrong in (["absent.png"], ["../../grey.png", "../../grey.png"], [str(tmp_path / "cut.jpg")]):
+        refused = subprocess.run([sys.executable, "decode.py", *wrong], cwd=place, capture_output=True, text=True)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), wrong
+
+
+def test_a_text_that_is_no_utf_8_is_refused(text_int8: Artifact, tmp_path: Path) -> None:
+    package_edge(text_int8, tmp_path / "a.tar.gz")
+    place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
+    refused = subprocess.run([sys.executable, "decode.py", b"\xff\xfe"], cwd=place, capture_output=True)
+    assert refused.returncode == 2
+    assert b"cannot be read" in refused.stderr
+
+
 def test_sums_sbom_and_card_say_what_is_in_it(text_int8: Artifact, tmp_path: Path) -> None:
     package_edge(text_int8, tmp_path / "a.tar.gz", MEASURED)
     place = unpacked(tmp_path / "a.tar.gz", tmp_path / "out")
@@ -107,8 +194,18 @@ def test_sums_sbom_and_card_say_what_is_in_it(text_int8: Artifact, tmp_path: Pat
     assert len(names) == len(set(names))
     card = files["MODEL_CARD.md"].decode()
     assert text_int8.manifest.id in card
-    assert "- p50_ns: 1500000" in card
-    assert "- conditions.cpu: a processor" in card
+    for said in (
+        "| result | 2.36x as fast as a\\|b |",
+        "| accuracy | 0.8933 |",
+        "| latency of one row | p50 1.50 ms (688 samples) |",
+        "| drop against the checkpoint | 0.34 points (95 % interval -0.30 to 1.00) |",
+        "| speed against the checkpoint | 5.98 times as fast (95 % interval 5.00 to 6.50) |",
+        "| processor | a processor (avx2) |",
+        "| rows | 9 of test.csv |",
+        "   - per_channel: yes",
+    ):
+        assert said in card, said
+    assert not re.search(r"[{}']|True|None|\(\)", card), "nothing is written as Python writes it"
 
 
 @pytest.mark.parametrize("by", [0.5, 2e-4])

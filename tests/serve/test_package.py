@@ -220,7 +220,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
         Settings(**wrong)
 
 
-def test_a_checkout_builds_the_same_service(text_onnx: Artifact, tmp_path: Path) -> None:
+def test_a_checkout_builds_the_same_service(text_onnx: Artifact, bento: Packaged, tmp_path: Path) -> None:
     for name in ("ftc", "serve"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "bentofile.yaml", tmp_path)
@@ -235,4 +235,6 @@ def test_a_checkout_builds_the_same_service(text_onnx: Artifact, tmp_path: Path)
     assert json.loads((source / "src" / "model" / "ftc.json").read_text())["id"] == text_onnx.manifest.id
     assert "BENTOML_DO_NOT_TRACK=True" in (source / "env" / "docker" / "Dockerfile").read_text()
     assert not (source / "src" / "ftc" / "cli").exists()
+    assert store.find(tag) == tag
+    assert store.latest() != tag, "nobody has checked it"
     bentoml.bentos.delete(tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import pytest
 from PIL import Image
 
 from ftc.artifact import Artifact
-from ftc.runtimes.session import SessionOptions, open_session
+from ftc.runtimes.session import SessionOptions, available_cores, open_session
 from ftc.tasks.task import open_task
 from serve.bundle import Settings
 from serve.context import stage
@@ -114,6 +116,14 @@ def test_metadata_says_what_is_served(text_server: Server, text_int8: Artifact) 
     assert about["labels"] == ["negative", "positive"]
     assert [step["step"] for step in about["lineage"]] == [None, "export-onnx", "quantize-onnx-dynamic"]
     assert (about["threads"], about["max_batch_size"], about["measured"]) == (1, 8, {"p50_ns": 5})
+    assert (about["workers"], about["batch_wait_ms"], about["max_body_bytes"]) == (1, 0.0, 2**20)
+
+
+def test_metadata_says_which_settings_hold_where_none_was_given(image_server: Server) -> None:
+    about = image_server.get("/metadata")
+    assert (about["threads"], about["callers"], about["max_batch_size"]) == (1, available_cores(), 8)
+    assert (about["workers"], about["batch_wait_ms"], about["max_body_bytes"]) == (1, 0.0, 2**24)
+    assert {name for name, value in about.items() if value is None} == {"measured", "tuned"}, "these were not done"
 
 
 def test_openapi_types_the_request_and_shows_an_example_that_works(text_server: Server, image_server: Server) -> None:
@@ -188,13 +198,47 @@ def test_nothing_but_plain_json_is_read(text_server: Server, content_type: str, 
     assert ask(text_server, b'{"texts": ["good"]}', content_type, **headers)[0] == 415
 
 
+@pytest.mark.parametrize("coding", ["Identity", "identity ", ""])
+def test_a_body_that_says_it_is_not_compressed_is_read(text_server: Server, coding: str) -> None:
+    assert ask(text_server, b'{"texts": ["good"]}', **{"Content-Encoding": coding})[0] == 200
+
+
 def test_no_path_of_bentoml_reads_a_request(text_server: Server) -> None:
     assert text_server.get("/schema.json")["routes"] == []
 
 
-def test_other_methods_are_refused(text_server: Server) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="405"):
-        text_server.get("/predict")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("GET", "/predict", 405, "POST"),
+        ("HEAD", "/predict", 405, "POST"),
+        ("POST", "/metadata", 405, "GET, HEAD"),
+        ("POST", "/livez", 405, "GET"),
+        ("DELETE", "/metrics", 405, "GET"),
+        ("GET", "/nothing", 404, None),
+        ("POST", "/nothing", 404, None),
+        ("GET", "/static_content/nothing.css", 404, None),
+        ("HEAD", "/metadata", 200, None),
+        ("HEAD", "/docs.json", 200, None),
+    ],
+)
+def test_every_path_and_method_gets_json(
+    text_server: Server, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(text_server.url).netloc, timeout=30)
+    with closing(connection):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        content = answer.read()
+        assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
+        assert allowed is None or allowed in answer.headers["Allow"]
+        assert int(answer.headers["Content-Length"]) > 0
+        if method == "HEAD":
+            assert content == b""
+        else:
+            assert set(json.loads(content)) == {"error"}
+        connection.request("GET", "/livez")  # nothing is left over on the connection
+        assert connection.getresponse().status == 200
 
 
 def test_an_upload_and_its_base64_get_the_answer_of_the_artifact(image_server: Server, image_onnx: Artifact) -> None:
@@ -278,6 +322,41 @@ def test_what_clients_do_wrong_leaves_no_traceback_in_the_log(text_onnx: Artifac
     assert "secret" not in log
     assert "Traceback" not in log
     assert "ERROR" not in log
+
+
+def damaged_tiff() -> bytes:
+    """One that Pillow warns of."""
+    file = io.BytesIO()
+    Image.fromarray(PICTURE).save(file, "TIFF")
+    return file.getvalue()[:-20]
+
+
+def test_images_of_other_kinds_are_answered_and_damaged_ones_leave_no_line_in_the_log(
+    image_onnx: Artifact, tmp_path: Path
+) -> None:
+    kinds = {"CMYK": "JPEG", "L": "PNG", "P": "GIF", "LA": "PNG", "RGBA": "WEBP", "1": "TIFF", "I;16": "PNG"}
+    files = []
+    for mode, kind in kinds.items():
+        file = io.BytesIO()
+        picture = (
+            Image.fromarray(PICTURE) if mode != "I;16" else Image.fromarray(PICTURE[..., 0].astype(np.uint16) * 257)
+        )
+        (picture if mode == "I;16" else picture.convert(mode)).save(file, kind)
+        files.append(file.getvalue())
+    frames = [Image.fromarray(np.roll(PICTURE, shift, 0)) for shift in range(3)]
+    animated = io.BytesIO()
+    frames[0].save(animated, "PNG", save_all=True, append_images=frames[1:])
+    stage(image_onnx, Settings(), tmp_path)
+    with serving("serve.service:FtcService", tmp_path, home=tmp_path) as server:
+        server.wait_until_ready()
+        status, answers = ask(server, *form(*files, animated.getvalue(), encoded(PICTURE)))
+        assert (status, len(answers)) == (200, len(kinds) + 2)
+        assert answers[-2] == answers[-1], "of an animated image the first picture counts"
+        for damaged in (damaged_tiff(), files[0][:300]):
+            assert ask(server, *form(damaged))[0] == 400
+        assert ask(server, b"--cut\rsecret", "multipart/form-data; boundary=cut")[0] == 400
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert not [line for line in lines if re.search("PIL|Warning|boundary|secret|Traceback", line)]
 
 
 def _base64(image: np.ndarray) -> str:

@@ -1,7 +1,8 @@
-"""A service that is told to end answers everything that it has accepted."""
+"""A service that is told to end answers everything that it has accepted, and leaves no process behind."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
@@ -10,8 +11,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from ftc.artifact import Artifact
-from serve.bundle import Settings
+from serve.bundle import Second, Settings
 from serve.context import stage
 from tests.serve.conftest import serving
 
@@ -59,3 +62,24 @@ def test_a_signal_under_load_loses_no_accepted_request(text_onnx: Artifact, tmp_
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     assert events[-1]["event"] == "stopped"
     assert sum(event.get("status") == 200 for event in events) == len(answered_at_s)
+
+
+def test_what_a_killed_supervisor_leaves_ends_by_itself(
+    text_int8: Artifact, text_onnx: Artifact, tmp_path: Path
+) -> None:
+    stage(text_int8, Settings(threads=1), tmp_path, Second(text_onnx, "shadow"))
+    with serving("serve.service:FtcService", tmp_path, home=tmp_path) as server:
+        server.wait_until_ready()
+        left = psutil.Process(server.process.pid).children(recursive=True)
+        told = [" ".join(child.cmdline()) for child in left]
+        assert sum("serve.shadow_process" in each for each in told) == 1
+        assert sum("_bentoml_impl.worker.service" in each for each in told) == 1
+        try:
+            server.process.kill()
+            assert psutil.wait_procs(left, timeout=60)[1] == []
+        finally:
+            for child in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    assert events[-1]["event"] == "stopped"

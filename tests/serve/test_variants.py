@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from tests.serve.test_package import less_certain
 TEXT = "a charming journey"
 
 
-@given(share=st.floats(0.001, 0.999), more=st.floats(0, 1), session=st.binary(max_size=40))
+@given(share=st.floats(0.001, 0.999), more=st.floats(0, 1), session=st.binary(min_size=1, max_size=40))
 def test_a_session_stays_with_its_model_also_when_the_share_grows(share: float, more: float, session: bytes) -> None:
     split = Split(share, "salt")
     assert split.takes_second(session) == split.takes_second(session)
@@ -142,6 +143,17 @@ def test_each_model_gives_its_own_answers_and_its_name(
     assert all(after[name] > before.get(name, 0) for name in wanted)
 
 
+def test_who_refuses_is_named_and_an_empty_session_is_none(ab_server: Server) -> None:
+    headers = {"Content-Type": "application/json", "X-FTC-Session": ""}
+    names = set()
+    for _ in range(40):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(f"{ab_server.url}/predict", b"[]", headers))
+        assert refused.value.code == 400
+        names.add(refused.value.headers["X-FTC-Variant"])
+    assert names == {told["variant"] for told in ab_server.get("/metadata")["variants"]}
+
+
 def test_metadata_tells_of_both(ab_server: Server, text_int8: Artifact, text_onnx: Artifact) -> None:
     about = ab_server.get("/metadata")
     assert about["id"] == text_int8.manifest.id
@@ -149,6 +161,7 @@ def test_metadata_tells_of_both(ab_server: Server, text_int8: Artifact, text_onn
     assert (first["variant"], first["role"], first["share"]) == (text_int8.manifest.name, "first", 0.5)
     assert (second["id"], second["role"], second["share"]) == (text_onnx.manifest.id, "ab", 0.5)
     assert second["measured"] == {"p50_ns": 7}
+    assert (first["max_batch_size"], second["max_batch_size"]) == (1, 8)
     predict = ab_server.get("/docs.json")["paths"]["/predict"]["post"]
     assert [each["name"] for each in predict["parameters"]] == ["X-FTC-Session"]
     assert set(predict["responses"]["200"]["headers"]) == {"X-FTC-Variant"}
@@ -267,6 +280,23 @@ def test_disagreement_is_logged_without_what_was_asked_and_a_dead_shadow_is_star
         shadow.offer(raw, b"application/json", [claimed])
         assert _until(lambda: len(logged("disagreement")) == 2)
         assert TEXT not in said
+        # one that answers wrongly when it is started again is not compared with
+        started_right = ShadowProcess.start
+
+        def started_wrong(bundle: Bundle) -> ShadowProcess:
+            process = started_right(bundle)
+            process.wrong = "golden example 0: wrong"
+            return process
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ShadowProcess, "start", started_wrong)
+            shadow._process._process.kill()
+            shadow.offer(raw, b"application/json", [claimed])
+            (line, *_) = _until(lambda: logged("not ready"))
+            assert line["reason"] == "golden example 0: wrong"
+        _until(lambda: shadow._process.is_alive)
+        shadow.offer(raw, b"application/json", [claimed])
+        assert _until(lambda: len(logged("disagreement")) == 3)
     finally:
         shadow.close()
         journal.begin(quiet=True)
