@@ -83,6 +83,12 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+        if self._words is not None:
+            self._words.close()
+
+    def end(self) -> None:
+        """End the process, if there is one; `open` starts another."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -90,8 +96,7 @@ class Worker:
                 # the dead process may not have read the last request
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()  # type: ignore[union-attr]
-        if self._words is not None:
-            self._words.close()
+            self.process = None
 
     def open(self) -> dict[str, Any]:
         """Start the process and open the candidate in it.
@@ -154,7 +159,7 @@ class Worker:
         return self._ask(images, do="answer", examples=texts)[1]
 
     def usage(self) -> Usage:
-        """What the process has needed so far."""
+        """What the present process has needed so far."""
         return Usage(**self._ask(do="usage")[0])
 
     def _ask(self, arrays: wire.Arrays | None = None, **request: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -31,6 +31,7 @@ def interleaved(
     arrivals_ns: Callable[[int], Sequence[int]] | None = None,
     keep: Callable[[str, Turn], None],
     fail: Callable[[str, str], None],
+    between: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
     """Let candidates take turns in shuffled rounds until there are enough of them.
 
@@ -45,10 +46,15 @@ def interleaved(
     :param arrivals_ns: by the number of the round, when its queries arrive; None runs them one after another
     :param keep: takes each turn as soon as it is over
     :param fail: takes a candidate and why it failed
+    :param between: is called between two rounds, and tells who failed there, and why
     """
     alive = dict(probes)
     with progress(f"timing {len(probes)} candidates in shuffled rounds") as advance:
         for number in itertools.count(first):
+            if number > first:
+                for name, reason in between().items():
+                    del alive[name]
+                    fail(name, reason)
             if not alive or is_over(number - first):
                 return
             this = plan.round_of(number, tuple(alive), counts, calls, seed)

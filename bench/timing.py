@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from bench import plan, sampling
+from bench.lives import Lives
 from bench.log import Log
 from bench.options import Options
 from bench.remote import WorkerError
@@ -25,7 +26,8 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
     well = {trial.candidate.id: trial for trial in trials if not trial.has_failed}
     patience = plan.Patience(options.time_budget_s * 1e9, options.precision, lambda: widest(log))
     counts = tuple(len(batches) for batches in timed.cells)
-    pass_ns = _warm_up(well, counts)
+    whole = tuple(tuple(range(count)) for count in counts)
+    pass_ns = _warm_up(well, whole)
     well = {name: trial for name, trial in well.items() if not trial.has_failed}
     calls = plan.fit(pass_ns, counts, len(well), options.time_budget_s * 1e9)
     arrivals = None
@@ -43,6 +45,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals_ns=arrivals,
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
+        between=Lives(well, timed, whole).renew,
     )
 
 
@@ -59,12 +62,11 @@ def widest(log: Log) -> float | None:
     return max((ratio.precision for ratio in ratios if ratio is not None), default=0.0)
 
 
-def _warm_up(well: dict[str, Trial], counts: Sequence[int]) -> float:
+def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:
     """One whole pass of each candidate, which is not kept.
 
     :return: nanoseconds of all passes together, as they usually take
     """
-    whole = tuple(tuple(range(count)) for count in counts)
     total = 0.0
     with progress("warming up", len(well)) as advance:
         for trial in well.values():

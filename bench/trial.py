@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.log import Log
-from bench.remote import Worker, WorkerError
+from bench.remote import Usage, Worker, WorkerError
 from bench.timed import Timed
 from ftc.console import Advance, caution
 from ftc.data import Dataset
@@ -26,6 +27,7 @@ _AS_GOOD = 1.02
 class Trial:
     """A candidate, its process, and the log that everything about it goes into.
 
+    :param opening_s: seconds that opening took
     :param own: timed examples that are the data's
     :param batches: of its own best size, in the Offline scenario
     """
@@ -34,8 +36,11 @@ class Trial:
     worker: Worker
     log: Log
     has_failed: bool = False
+    opening_s: float = 0.0
     own: int = 0
     batches: int = 0
+    _cells: Sequence[Sequence[Sequence[int]]] = ()
+    _used: list[Usage] = field(default_factory=list)
 
     def attempt(self, work: Callable[[], None]) -> None:
         """Do a part of the run, unless the candidate has failed; its failing does not end the run."""
@@ -54,6 +59,7 @@ class Trial:
 
     def open(self, timed: Timed) -> None:
         """Open the candidate, make the first call, and time what goes on around the model."""
+        began = time.monotonic()
         opened = self.worker.open()
         first_call_ns = self.worker.first_call(timed.examples[0])
         around = self.worker.around(timed.examples[: timed.own])
@@ -64,6 +70,8 @@ class Trial:
             cells = (timed.offered[best],)
             self.batches = len(cells[0])
         self.worker.prepare(timed.examples, cells)
+        self._cells = cells
+        self.opening_s = time.monotonic() - began
         opening = Opening(
             opened["load_ns"],
             first_call_ns,
@@ -73,6 +81,18 @@ class Trial:
             batch_size=best,
         )
         self.log.add(Opened(self.log.run.id, self.candidate.id, opening))
+
+    def renew(self, timed: Timed, whole: Sequence[Sequence[int]]) -> None:
+        """Go on in a new process, warmed up with a turn that is not kept; only its speed is looked at.
+
+        :raises WorkerError: if it cannot be opened again
+        """
+        self._used.append(self.worker.usage())
+        self.worker.end()
+        self.worker.open()
+        self.worker.first_call(timed.examples[0])
+        self.worker.prepare(timed.examples, self._cells)
+        self.turn(whole)
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels.
@@ -109,14 +129,14 @@ class Trial:
         self.log.add(TurnTaken(self.log.run.id, self.candidate.id, turn))
 
     def close(self) -> None:
-        """Write down how much memory and power it needed for all of this."""
-        used = self.worker.usage()
+        """Write down how much memory and power it needed for all of this: the most that any of its processes did."""
+        used = [*self._used, self.worker.usage()]
         closed = Closed(
             self.log.run.id,
             self.candidate.id,
-            used.peak_rss_bytes,
-            peak_gpu_bytes=used.peak_gpu_bytes,
-            power_w=used.power_w,
+            max(one.peak_rss_bytes for one in used),
+            peak_gpu_bytes=max((one.peak_gpu_bytes for one in used if one.peak_gpu_bytes is not None), default=None),
+            power_w=max((one.power_w for one in used if one.power_w is not None), default=None),
         )
         self.log.add(closed)
 

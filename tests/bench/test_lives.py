@@ -1,0 +1,91 @@
+"""Processes that are replaced during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import lives
+from bench.lives import Lives
+from bench.options import Options
+from bench.run import bench
+from bench.timed import Timed
+from bench.trial import Trial
+from ftc.artifact import Artifact
+from ftc.data import Dataset
+from ftc.results_file import read_results
+from ftc.runtimes.session import available_cores
+
+QUICK = Options(threads=1, time_budget_s=0.3)
+
+
+class Counted(Trial):
+    """A candidate that is only counted."""
+
+    renewed = 0
+
+    def renew(self, timed: Timed, whole: Sequence[Sequence[int]]) -> None:
+        self.renewed += 1
+
+
+def test_what_opens_quickly_lives_several_times_and_what_opens_slowly_once() -> None:
+    quick, slow = (Counted(None, None, None, opening_s=s) for s in (1.0, 100.0))  # type: ignore[arg-type]
+    now = [0.0]
+    kept = Lives({"quick": quick, "slow": slow}, None, (), lambda: now[0])  # type: ignore[arg-type]
+    each_s = 2 / min(2, available_cores()) / lives.SHARE  # what one second of opening is worth
+    for at_s, renewed in ((0.99 * each_s, 0), (1.01 * each_s, 1), (1.02 * each_s, 2)):
+        now[0] = at_s
+        assert kept.renew() == {}
+        # the second opening took no time on this clock, so it may be done again at once
+        assert (quick.renewed, slow.renewed) == (renewed, 0)
+
+
+def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
+    text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes: dict[str, list[int]] = {}
+    peaks: dict[str, list[int]] = {}
+    turn, renew = Trial.turn, Trial.renew
+
+    def watched(trial: Trial, *given: object) -> list[list[int]]:
+        assert trial.worker.process is not None
+        known = processes.setdefault(trial.candidate.id, [])
+        if trial.worker.process.pid not in known:
+            known.append(trial.worker.process.pid)
+        return turn(trial, *given)  # type: ignore[arg-type]
+
+    def noted(trial: Trial, *given: object) -> None:
+        peaks.setdefault(trial.candidate.id, []).append(trial.worker.usage().peak_rss_bytes)
+        renew(trial, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trial, "turn", watched)
+    monkeypatch.setattr(Trial, "renew", noted)
+    monkeypatch.setattr(lives, "SHARE", 10.0)
+    bench([text_onnx, text_int8], data=text_data, options=QUICK, results_path=tmp_path / "b.jsonl")
+    (run,) = read_results(tmp_path / "b.jsonl")
+    for known in run.measurements:
+        assert len(processes[known.candidate.id]) > 2
+        assert len(known.turns) >= 10
+        assert [turn.round for turn in known.turns] == list(range(len(known.turns)))
+        assert known.peak_rss_bytes is not None
+        assert known.peak_rss_bytes >= max(peaks[known.candidate.id])
+    assert not any(psutil.pid_exists(one) for known in processes.values() for one in known)
+
+
+def test_one_that_cannot_be_opened_again_is_a_row_with_its_reason(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lives, "SHARE", 10.0)
+    monkeypatch.setenv("OPENS_ONCE", str(tmp_path / "opened"))
+    modules = {text_int8.manifest.id: "tests.bench.opens_once"}
+    board = bench([text_onnx, text_int8], options=replace(QUICK, time_budget_s=0.5), modules=modules)
+    failed = board.standings[-1]
+    assert failed.candidate.id == text_int8.manifest.id
+    assert failed.verdict == "failed"
+    assert "once was enough" in failed.reason
+    assert board.winner is not None
+    assert board.winner.id == text_onnx.manifest.id
