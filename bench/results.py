@@ -40,11 +40,18 @@ def check(path: Path) -> None:
 
 
 def append(record: Record, path: Path) -> None:
-    """Append one line, in a single write, and see it onto the disk.
+    """Append a record as one line, in a single write, and see it onto the disk.
 
     :raises RunError: if the file cannot be written, or the record could not be read again
     """
-    line = _line(record, path)
+    append_line(_line(record, path), path)
+
+
+def append_line(line: bytes, path: Path) -> None:
+    """Append a line that ends as one, and see it onto the disk.
+
+    :raises RunError: if the file cannot be written
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:

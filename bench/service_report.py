@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import results
 from bench.asking import USUAL_SHARE
 from bench.loads import Load
 from bench.service import ServiceRun
 from bench.statistics import floor
-from ftc.errors import InputError, RunError
+from ftc.errors import InputError
 from ftc.records import SCHEMA
 
 _WIDTH = 100
@@ -47,11 +48,7 @@ def write(run: ServiceRun, path: Path) -> None:
     :raises RunError: if it cannot be written
     """
     values = {"kind": "service", "schema": SCHEMA, **TypeAdapter(ServiceRun).dump_python(run, mode="json")}
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}. Choose another place with -o.") from error
+    results.append_line(json.dumps(values).encode() + b"\n", path)
 
 
 def show(run: ServiceRun, about: dict[str, Any], console: Console | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
+from ftc.console import progress
 
 if TYPE_CHECKING:
     from bench.page.write import Form
@@ -38,6 +39,7 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     ftc report --format csv -o -                    a table on stdout
     ftc report old.jsonl artifacts/bench.jsonl      several files
     """
+    from bench.described import counted
     from bench.page import write
     from bench.results import FILE_NAME
     from ftc.errors import InputError
@@ -51,7 +53,8 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     if str(target) != "-":
         write.check(target)
     found = write.find(results or (artifacts / FILE_NAME,), only_latest=not results)
-    document = write.report(found, form)
+    with progress(f"ranking {counted(len(found), 'run')}"):  # 50 ms for a usual one; a file may hold a thousand
+        document = write.report(found, form)
     if str(target) == "-":
         click.echo(document, nl=False)
         return
