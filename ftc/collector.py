@@ -11,9 +11,9 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """No collections inside.
 
-    Importing PyTorch and transformers makes modules, functions and classes, and nearly no garbage, yet the collector looks
-    at all of them again and again: without it, `ftc inspect` of a small BERT took 4.1 s of processor time and not 4.8
-    (means of 3 by turns, PyTorch 2.13).
+    Importing PyTorch and transformers makes modules, functions and classes, and nearly no garbage, yet the collector
+    looks at all of them again and again: without it, `ftc inspect` of a small BERT took 4.1 s of processor time and not
+    4.8 (means of 3 by turns, PyTorch 2.13).
     """
     if not gc.isenabled():
         yield

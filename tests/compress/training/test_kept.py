@@ -15,6 +15,7 @@ import pytest
 from compress.training import kept
 from ftc.data import Dataset
 from ftc.errors import InputError
+from tests import forked
 from tests.conftest import save_text_checkpoint
 
 
@@ -47,14 +48,14 @@ main(sys.argv[1:])
 """
 
 
-def _distilled(arguments: list[str], *, killed_after_states: int = 0) -> int:
+def _killed(arguments: list[str], *, after_states: int) -> int:
     """Run the command line, and kill it hard once so many states are on disk; the process's exit code."""
     process = subprocess.Popen([sys.executable, "-c", _TRAINING, *arguments], stderr=subprocess.DEVNULL)
     artifacts = Path(arguments[arguments.index("--artifacts") + 1])
     seen: set[str] = set()
-    while killed_after_states and process.poll() is None:
+    while process.poll() is None:
         seen |= {path.parent.name for path in artifacts.glob(".ftc-training-*/checkpoint-*/course.json")}
-        if len(seen) >= killed_after_states:
+        if len(seen) >= after_states:
             os.kill(process.pid, signal.SIGKILL)
         time.sleep(0.01)
     return process.wait()
@@ -65,15 +66,14 @@ def test_a_killed_run_ends_where_an_unkilled_one_ends(text_checkpoint: Path, dat
     options = ["--teacher", str(teacher), "--data", data.source, "--epochs", "4", "--batch-size", "4"]
     options += ["--learning-rate", "1e-3", "--evaluations", "4", "--gradual"]
 
-    def run(artifacts: str, killed_after_states: int = 0) -> int:
-        command = ["distill", str(text_checkpoint), *options, "--artifacts", str(tmp_path / artifacts)]
-        return _distilled(command, killed_after_states=killed_after_states)
+    def command(artifacts: str) -> list[str]:
+        return ["distill", str(text_checkpoint), *options, "--artifacts", str(tmp_path / artifacts)]
 
-    assert run("whole") == 0
-    assert run("killed", killed_after_states=3) == -signal.SIGKILL
+    assert forked.ftc(command("whole")).returncode == 0
+    assert _killed(command("killed"), after_states=3) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "tiny-bert-distilled").exists()
-    assert run("killed", killed_after_states=6) == -signal.SIGKILL
-    assert run("killed") == 0
+    assert _killed(command("killed"), after_states=6) == -signal.SIGKILL
+    assert forked.ftc(command("killed")).returncode == 0
     made = [tmp_path / place / "tiny-bert-distilled" for place in ("whole", "killed")]
     assert made[0].joinpath("model.safetensors").read_bytes() == made[1].joinpath("model.safetensors").read_bytes()
     curves = [json.loads((path / "ftc.json").read_text())["training"]["curve"] for path in made]
