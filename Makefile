@@ -10,8 +10,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 demo: $(VENV)/.standard
 	$(BIN)/ftc demo -o demo
 
+# A file stays on one worker, for what its tests share; files start in the order of tests/conftest.py, the longest first.
+# A worker that crashes ends the run: with --dist loadfile, pytest-xdist 3.8 may wait for ever for one that replaced it.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from ftc.collector import collector_paused
 from ftc.errors import InputError, MissingExtra
 
 
@@ -51,7 +52,8 @@ class Registry(Generic[Listed]):
             raise InputError(f"unknown {self.kind} {name!r}.{hint} Available: {', '.join(self.entries)}.")
         module, _, attribute = entry.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            with collector_paused():
+                return getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             if entry.extra is None or error.name is None or error.name.split(".")[0] in {"ftc", "compress"}:
                 raise

@@ -23,6 +23,19 @@ from ftc.declared import Declared
 # a shell starts background jobs with interrupts ignored, and what the tests start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONGEST_FIRST = (
+    "docs/test_commands.py",
+    "cli/test_main_job.py",
+    "search/test_search.py",
+    "compress/test_tflite.py",
+    "compress/test_channel_pruning.py",
+    "compress/training/test_kept.py",
+    "contract/test_steps.py",
+    "demo/test_run.py",
+    "serve/test_package.py",
+)
+"""Files of a minute and more begin first, so that no worker is left with one of them when the others are done."""
+
 TEXT_LABELS = ("negative", "positive")
 IMAGE_LABELS = ("circle", "square", "star")
 SENTENCES = (
@@ -157,6 +170,12 @@ def save_keras_model(path: Path, *, last: str | None = "softmax", seed: int = 0)
         else:
             model.export(path)
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    turns = {here / name: turn for turn, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ftc.collector import collector_paused
 from ftc.errors import InputError, first_line
 from ftc.huggingface.shapes import Shapes, differing, resized
 from ftc.huggingface.timm_network import consistent, is_of_timm, timm_itself
@@ -40,6 +41,7 @@ REFERENCE_LENGTH = 128
 """Tokens of the input that multiply-accumulates are counted for."""
 
 
+@collector_paused()
 def load_model(artifact: Artifact, *, attention: str | None = None) -> PreTrainedModel:
     """Load a checkpoint in float32, in evaluation mode, checked for missing and not-a-number weights.
 
@@ -144,6 +146,7 @@ def reference_length(max_length: int) -> int:
     return min(REFERENCE_LENGTH, max_length)
 
 
+@collector_paused()
 def with_operations_counted(artifact: Artifact) -> Facts:
     """The artifact's facts with the multiply-accumulates of one forward pass at the reference input filled in.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftc.collector import collector_paused
 from ftc.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+@collector_paused()
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     """The checkpoint's tokenizer, in its `tokenizers`-backed form.
 

@@ -1,4 +1,4 @@
-"""`ftc inspect`, `export` and `quantize` as a user types them, in processes of their own."""
+"""`ftc inspect`, `export`, `quantize`, `prune` and `bench` as a user types them, in processes of their own."""
 
 from __future__ import annotations
 
@@ -14,52 +14,39 @@ from pathlib import Path
 import pytest
 
 from ftc.artifact import Artifact, find_artifacts, open_artifact
-
-
-def ftc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ftc", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
-
-
-def refused(result: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
-    """The command ended with the code and one message, and nothing on stdout."""
-    assert result.returncode == code, result.stderr
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    message = result.stderr.split("Error: ", 1)[1]
-    assert all(word in message for word in words), message
+from tests.cli.typed import ftc, refused, typed
 
 
 def test_inspect_quantize_inspect(text_checkpoint: Path, tmp_path: Path) -> None:
-    inspected = ftc("inspect", text_checkpoint)
+    inspected = typed("inspect", text_checkpoint)
     assert inspected.returncode == 0
     assert "text-classification" in inspected.stdout
     assert "negative, positive" in inspected.stdout
-    made = ftc("quantize", text_checkpoint, cwd=tmp_path)
+    made = typed("quantize", text_checkpoint, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     names = [artifact.path.name for artifact in find_artifacts(tmp_path / "artifacts")]
     assert names == ["tiny-bert-onnx", "tiny-bert-onnx-dynamic-int8"]
     assert "artifacts/tiny-bert-onnx-dynamic-int8" in made.stdout
     assert "next: ftc bench" in made.stdout
-    verified = ftc("inspect", tmp_path / "artifacts" / "tiny-bert-onnx-dynamic-int8", "--verify")
+    verified = typed("inspect", tmp_path / "artifacts" / "tiny-bert-onnx-dynamic-int8", "--verify")
     for line in ("quantize-onnx-dynamic", "export-onnx", "parity", "onnxruntime on model.onnx", "sha256"):
         assert line in verified.stdout
-    again = ftc("quantize", text_checkpoint, cwd=tmp_path)
+    again = typed("quantize", text_checkpoint, cwd=tmp_path)
     assert again.returncode == 0
     assert "taken as it is" in again.stderr
 
 
 def test_results_as_json_and_nothing_else_on_stdout(text_checkpoint: Path, tmp_path: Path) -> None:
-    made = ftc("export", text_checkpoint, "--json", "-o", tmp_path / "out")
+    made = typed("export", text_checkpoint, "--json", "-o", tmp_path / "out")
     summary = json.loads(made.stdout)
     assert Path(summary["path"]) == tmp_path / "out"
-    shown = json.loads(ftc("inspect", tmp_path / "out", "--json").stdout)
+    shown = json.loads(typed("inspect", tmp_path / "out", "--json").stdout)
     assert shown["id"] == summary["id"]
     assert shown["parity"]["lossy"] is False
 
 
 def test_quiet_says_nothing_but_the_result(text_checkpoint: Path, tmp_path: Path) -> None:
-    made = ftc("-q", "quantize", text_checkpoint, "--artifacts", tmp_path / "a")
+    made = typed("-q", "quantize", text_checkpoint, "--artifacts", tmp_path / "a")
     assert made.returncode == 0
     assert made.stderr == ""
 
@@ -201,7 +188,7 @@ def test_a_bench_of_what_lies_elsewhere_is_not_the_ranking_of_the_artifacts(
 def test_prune_tells_what_went_and_what_it_cost(text_checkpoint: Path, tmp_path: Path) -> None:
     rows = "".join(f"the screen is bright {number}\t{number % 2}\n" for number in range(60))
     (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + rows)
-    made = ftc("prune", text_checkpoint, "--data", "train.tsv", cwd=tmp_path)
+    made = typed("prune", text_checkpoint, "--data", "train.tsv", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     for part in ("tiny-bert-keep-0.5", "parameters ", "heads left in each layer: ", "(of 4)", "accuracy ", " 12 rows"):
         assert part in made.stdout
@@ -226,7 +213,7 @@ def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
     text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
 ) -> None:
     bench = ("bench", text_onnx.path, text_int8.path, "--time-budget", "0.3", "--threads", "1")
-    assert ftc(*bench, "-o", tmp_path / "old.jsonl", cwd=tmp_path).returncode == 0
+    assert typed(*bench, "-o", tmp_path / "old.jsonl", cwd=tmp_path).returncode == 0
     lines = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
     for line in lines:
         if line["kind"] == "turn" and line["candidate_id"] == text_int8.manifest.id:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ftc.artifact import Artifact, find_artifacts
-from tests.cli.test_main_job import ftc, refused
+from tests.cli.typed import ftc, refused, typed
 
 FULL = """
 import errno, io, sys
@@ -90,6 +90,6 @@ def test_a_broken_image_is_refused_before_anything_is_made(image_checkpoint: Pat
 
 def test_the_same_command_twice_at_once_succeeds_twice(text_checkpoint: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: ftc("quantize", text_checkpoint, cwd=tmp_path), range(2)))
+        both = list(pool.map(lambda _: typed("quantize", text_checkpoint, cwd=tmp_path), range(2)))
     assert [run.returncode for run in both] == [0, 0], [run.stderr for run in both]
     assert len(find_artifacts(tmp_path / "artifacts")) == 2

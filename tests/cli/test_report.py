@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.results import FILE_NAME
 from tests.bench import test_results
 from tests.bench.pages import usual
-from tests.cli.test_main_job import ftc, refused
+from tests.cli.typed import ftc, refused
 
 
 def results(place: Path) -> Path:

@@ -25,7 +25,7 @@ ARTIFACTS = {
 """For each runtime, the fixture that makes an artifact it opens."""
 
 IMAGES_ONLY = {"keras"}
-"""Keras checkpoints are image classifiers here: tests/ftc/test_keras.py asks the same of their runtime."""
+"""Keras checkpoints are image classifiers here: tests/ftc/keras/test_runtime.py asks the same of their runtime."""
 
 
 @pytest.fixture(params=[name for name in RUNTIMES if name not in IMAGES_ONLY])

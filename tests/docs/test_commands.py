@@ -25,6 +25,7 @@ from compress.steps import STEPS
 from ftc.checkpoint import open_any
 from ftc.cli import main
 from ftc.declared import Declared
+from tests import forked
 from tests.conftest import IMAGE_LABELS, save_keras_model
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -79,11 +80,15 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
             continue
         budgets = {"bench": " --time-budget 2", "optimize": " --time-budget 30"}
         short = " --time-budget 2" if line == "ftc package" else budgets.get(line.split()[1], "")
-        result = subprocess.run(
-            shlex.split(line + short), cwd=place, env=environment(place), capture_output=True, text=True, check=False
-        )
+        words = shlex.split(line + short)
+        if words[1] in ran:
+            result = forked.ftc(words[1:], cwd=place, env=environment(place))
+        else:  # each command once from the start of Python on
+            result = subprocess.run(
+                words, cwd=place, env=environment(place), capture_output=True, text=True, check=False
+            )
         assert result.returncode == 0, f"{line}\n{result.stderr}"
-        ran.append(line.split()[1])
+        ran.append(words[1])
     assert ran[:6] == ["inspect", "quantize", "quantize", "bench", "report", "package"], "the main job comes first"
     assert ran[6:] == [
         "optimize",

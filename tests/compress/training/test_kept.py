@@ -1,0 +1,95 @@
+"""A killed training comes to the end that it would have come to, and several processes train what one would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from compress.training import kept
+from ftc.data import Dataset
+from ftc.errors import InputError
+from tests import forked
+from tests.conftest import save_text_checkpoint
+
+
+def test_a_second_run_of_the_same_training_is_refused(tmp_path: Path) -> None:
+    with (
+        kept.claimed(tmp_path / "place"),
+        pytest.raises(InputError, match="running already"),
+        kept.claimed(tmp_path / "place"),
+    ):
+        pass
+
+
+def test_a_state_that_was_being_written_is_not_gone_on_from(tmp_path: Path) -> None:
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-5" / "course.json").write_text('{"points": [], "spent_s": 3.5, "losses": []}')
+    state = kept.last_state(tmp_path)
+    assert (state.step, state.course.spent_s) == (5, 3.5)
+    assert not (tmp_path / "checkpoint-10").exists()
+
+
+_TRAINING = """
+import sys
+from pathlib import Path
+from compress.training import pace
+pace._SAVED_EVERY_S = 0.0
+pace._SAVING_SHARE = 1e9
+from ftc.cli import main
+main(sys.argv[1:])
+"""
+
+
+def _killed(arguments: list[str], *, after_states: int) -> int:
+    """Run the command line, and kill it hard once so many states are on disk; the process's exit code."""
+    process = subprocess.Popen([sys.executable, "-c", _TRAINING, *arguments], stderr=subprocess.DEVNULL)
+    artifacts = Path(arguments[arguments.index("--artifacts") + 1])
+    seen: set[str] = set()
+    while process.poll() is None:
+        seen |= {path.parent.name for path in artifacts.glob(".ftc-training-*/checkpoint-*/course.json")}
+        if len(seen) >= after_states:
+            os.kill(process.pid, signal.SIGKILL)
+        time.sleep(0.01)
+    return process.wait()
+
+
+def test_a_killed_run_ends_where_an_unkilled_one_ends(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
+    teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
+    options = ["--teacher", str(teacher), "--data", data.source, "--epochs", "4", "--batch-size", "4"]
+    options += ["--learning-rate", "1e-3", "--evaluations", "4", "--gradual"]
+
+    def command(artifacts: str) -> list[str]:
+        return ["distill", str(text_checkpoint), *options, "--artifacts", str(tmp_path / artifacts)]
+
+    assert forked.ftc(command("whole")).returncode == 0
+    assert _killed(command("killed"), after_states=3) == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "tiny-bert-distilled").exists()
+    assert _killed(command("killed"), after_states=6) == -signal.SIGKILL
+    assert forked.ftc(command("killed")).returncode == 0
+    made = [tmp_path / place / "tiny-bert-distilled" for place in ("whole", "killed")]
+    assert made[0].joinpath("model.safetensors").read_bytes() == made[1].joinpath("model.safetensors").read_bytes()
+    curves = [json.loads((path / "ftc.json").read_text())["training"]["curve"] for path in made]
+    assert curves[0] == curves[1]
+    assert not list((tmp_path / "killed").glob(".ftc-training-*")), "what was kept for going on is gone"
+
+
+def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
+    teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
+    command = ["ftc", "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
+    command += ["--epochs", "8", "--batch-size", "4", "--learning-rate", "2e-3", "--artifacts", str(tmp_path / "made")]
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *command]
+    told = subprocess.run(launched, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    made = json.loads(told.stdout)  # one process alone tells
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["tiny-bert-distilled"]
+    curve = made["training"]["curve"]
+    assert curve[-1]["step"] == 40, "36 rows, in steps of 4 in each of two processes"
+    assert curve[-1]["loss"] < curve[1]["loss"]
