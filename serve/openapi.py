@@ -28,10 +28,11 @@ PAGE = b"""<!DOCTYPE html>
 _REFUSALS = {
     "400": "the request is malformed; `error` says where",
     "401": "a key is required and was not given",
+    "405": "another method than POST",
     "408": "the body did not arrive in time",
     "413": "the body, or the number of items, is over the limit",
     "415": "a media type that is not taken",
-    "503": "the queue is full, or the service is not ready; Retry-After says when to try again",
+    "503": "too much is waiting or arriving, or the service is not ready; Retry-After says when to try again",
 }
 
 
@@ -56,8 +57,10 @@ def document(bundle: Bundle) -> Schema:
         },
     }
     if bundle.second is not None:
-        named = {"schema": {"type": "string"}, "description": "the model that answered; see /metadata"}
-        predict["responses"]["200"]["headers"] = {"X-FTC-Variant": named}
+        named = {"schema": {"type": "string"}, "description": "the model that was chosen; see /metadata"}
+        for status, response in predict["responses"].items():
+            if status != "401":  # whoever has no key is told nothing of the models
+                response["headers"] = {"X-FTC-Variant": named}
     if bundle.second is not None and bundle.second.role == "ab":
         predict["parameters"] = [
             {

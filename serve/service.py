@@ -17,7 +17,7 @@ from serve import bundle, journal
 from serve.api import Api
 from serve.inside import Inside
 from serve.openapi import document
-from serve.orphans import end_with_parent
+from serve.worker import allow_connections, end_with_parent
 
 # `bentoml serve` may have looked before this module set the variable
 usage_stats.do_not_track.cache_clear()
@@ -42,6 +42,7 @@ class Lifecycle:
     """Answers with one label for each text or image, as the packaged artifact does."""
 
     def __init__(self) -> None:
+        allow_connections()
         end_with_parent()
         journal.begin(quiet=get_quiet_mode())
         INSIDE.open()

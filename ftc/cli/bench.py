@@ -114,7 +114,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="URL|BENTO",
     help="Measure a running service, or that of a Bento (tag or directory), beside the bare session of its artifact.",
 )
-@click.option("--clients", type=click.IntRange(1, 1000), default=32, show_default=True, help="Of --service.")
+# select, which the clients wait with, knows descriptors below 1,024
+@click.option("--clients", type=click.IntRange(1, 900), default=32, show_default=True, help="Of --service.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every sample and shuffle.")
 @options.column_options

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     default=True,
     show_default=True,
     help="Measure the service with other threads, workers, batch sizes and waiting times, and take what is faster; "
-    "what is given stays.",
+    "what is given stays. It takes about a minute.",
 )
 @click.option(
     "--time-budget",

@@ -170,12 +170,13 @@ def read_image(path: Path) -> np.ndarray:
     :raises ValueError: if it is too large, or holds numbers whose black and white are not known
     """
     from PIL import Image
+    from PIL.TiffImagePlugin import TiffImageFile
 
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels; up to {MOST_PIXELS} are taken")
-            bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]  # TIFF alone has tags
+            bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if isinstance(image, TiffImageFile) else 16
             if bits == 16 and (image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")):
                 grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)  # 65535 = 257 x 255
                 return np.repeat(grey[..., None], 3, axis=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,11 +33,24 @@ def half_sent(url: str, length: int = 1000) -> Iterator[socket.socket]:
         yield client
 
 
+@contextmanager
+def few_files(most: int) -> Iterator[None]:
+    """Processes that are started meanwhile have this soft limit of open files, and may raise it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_good_requests_are_answered_while_many_others_hang(text_onnx: Artifact, tmp_path: Path) -> None:
-    stage(text_onnx, Settings(max_items=2, max_queue=4), tmp_path)
-    with serving("serve.service:FtcService", tmp_path, home=tmp_path) as server, ExitStack() as stack:
+    stage(text_onnx, Settings(max_items=2, max_queue=150), tmp_path)
+    with ExitStack() as stack:
+        with few_files(128):
+            server = stack.enter_context(serving("serve.service:FtcService", tmp_path, home=tmp_path))
         server.wait_until_ready()
-        hanging = [stack.enter_context(half_sent(server.url)) for _ in range(100)]
+        hanging = [stack.enter_context(half_sent(server.url)) for _ in range(200)]
         for _ in range(10):
             assert len(server.post("/predict", {"texts": ["good", "bad"]})) == 2
         # no more than the queue holds are let hang; the others have heard so, and their connections are closed

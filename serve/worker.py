@@ -1,8 +1,9 @@
-"""A worker ends when the process that supervises it is gone, however that ended."""
+"""What a worker process sees to itself: that it may hold many connections, and that it ends with its supervisor."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -12,6 +13,21 @@ LOOK_S = 1.0
 
 DRAIN_S = 75.0
 """What a worker may take to answer what it has accepted, before it ends at once: more than an answer may take."""
+
+
+MOST_FILES = 2**16
+"""Open at once, most of them connections."""
+
+
+def allow_connections() -> None:
+    """Take as many open files as the system lets it have.
+
+    Soft limits of 1,024 are usual; requests that hang would use them up, and nobody else could connect.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def end_with_parent() -> None:
