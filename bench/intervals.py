@@ -16,15 +16,21 @@ LEAST_ROUNDS = 6
 """Rounds in common for an interval: of five, the median of a resample is the smallest of them too often."""
 
 STRETCHES = 5
-STRETCHES_T = 2.776
-"""Parts of a run, one after another, and the t distribution's 97.5th percentile for as many less one."""
+"""Parts of a run, one after another, that say whether it stayed as it was."""
+
+LEAST_PROCESSES = 3
+"""Pairs of processes that say how far processes differ; of two, nothing could be concluded."""
+
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+"""The t distribution's 97.5th percentile for one degree of freedom, for two, and so on; then it is near `Z`."""
 
 PROCESS_SPREAD = 0.007
-"""Standard deviation of the logarithm of the ratio of two processes that hold the same file.
+"""Standard deviation of the logarithm of the ratio of two processes that hold the same file, at the least.
 
 Where its memory happens to lie decides how fast a process is for as long as it lives, so that no number of rounds
 shows it (Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). This is an allowance of
-half a percent for each of the two, not a measurement: benchmarks/self_check.py on a quiet machine would be one.
+half a percent for each of the two, not a measurement, for runs in which a candidate has had one process; where it has
+had several (`bench.lives`), how far these differ counts as well: on a busy machine by 3 %.
 """
 
 Rounds = Mapping[int, Sequence[float]]
@@ -62,7 +68,12 @@ ITSELF = Ratio(1.0, 1.0, 1.0)
 """Of a candidate to itself."""
 
 
-def speed_ratio(reference: Rounds, candidate: Rounds, seed: int = 0) -> Ratio | None:
+def speed_ratio(
+    reference: Rounds,
+    candidate: Rounds,
+    seed: int = 0,
+    processes: Mapping[int, tuple[int, int]] | None = None,
+) -> Ratio | None:
     """The reference's time over the candidate's: the median over rounds of the median over a round's examples.
 
     Each example's two times come from the same round, so that its length and the state of the machine cancel out:
@@ -71,10 +82,11 @@ def speed_ratio(reference: Rounds, candidate: Rounds, seed: int = 0) -> Ratio | 
     lasts makes rounds alike, so runs of rounds are drawn as well (circular blocks: Politis & Romano, "A circular
     block-resampling procedure for stationary data", 1992), and the widest of the intervals holds, scaled for the
     few rounds that there are; nor is it narrower than what fifths of the run disagree by (batch means: Schmeiser,
-    "Batch size effects in the analysis of simulation output", 1982). What no round can show is added:
-    `PROCESS_SPREAD`.
+    "Batch size effects in the analysis of simulation output", 1982), or parts of it with other processes. What no
+    round can show is added: `PROCESS_SPREAD`.
 
     :param seed: of the resampling
+    :param processes: by the number of the round, which of its processes the reference had, and which the candidate
     :return: None with fewer than `LEAST_ROUNDS` in common
     :raises ValueError: if the times of a round are not paired
     """
@@ -83,6 +95,11 @@ def speed_ratio(reference: Rounds, candidate: Rounds, seed: int = 0) -> Ratio | 
         return None
     middle = float(np.median(logs))
     below, above = _spread(logs, seed)
+    if processes is not None:
+        between = _disagreement(
+            _by_processes(logs, [processes[n] for n in sorted(reference.keys() & candidate.keys())])
+        )
+        below, above = max(below, between), max(above, between)
     luck = Z * PROCESS_SPREAD
     return Ratio(
         float(np.exp(middle)),
@@ -115,7 +132,22 @@ def _spread(logs: np.ndarray, seed: int) -> tuple[float, float]:
         # percentile is about 1 + 1.2 / (rounds - 1) times the normal's
         scale = np.sqrt(count / (count - length)) * (1 + 1.2 / (count - 1))
         below, above = max(below, scale * (middle - low)), max(above, scale * (high - middle))
-    stretches = [np.median(part) for part in np.array_split(logs, STRETCHES)]
-    disagreed = STRETCHES_T * np.std(stretches, ddof=1) / np.sqrt(STRETCHES)
+    disagreed = _disagreement(np.array_split(logs, STRETCHES))
     below, above = max(below, disagreed), max(above, disagreed)
     return float(below), float(above)
+
+
+def _by_processes(logs: np.ndarray, processes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    """The rounds of each pair of processes; none where there were too few pairs, or a round of each."""
+    parts = [logs[[pair == known for pair in processes]] for known in dict.fromkeys(processes)]
+    whole = [part for part in parts if len(part) > 1]
+    return whole if len(whole) >= LEAST_PROCESSES else []
+
+
+def _disagreement(parts: Sequence[np.ndarray]) -> float:
+    """Half the width of the 95 % interval of a mean of which the medians of these parts are samples."""
+    if not parts:
+        return 0.0
+    medians = [np.median(part) for part in parts]
+    t = T_975[len(parts) - 2] if len(parts) - 2 < len(T_975) else Z
+    return float(t * np.std(medians, ddof=1) / np.sqrt(len(parts)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from bench.intervals import LEAST_PROCESSES
 from bench.remote import WorkerError
 from bench.timed import Timed
 from bench.trial import Trial
@@ -14,6 +15,9 @@ from ftc.runtimes.session import available_cores
 
 SHARE = 0.1
 """Of the time, for starting processes anew: what is quickly opened lives several times, what is slowly opened once."""
+
+MOST_SHARE = 0.2
+"""Of the time, if that makes three lives of fewer: of two, nothing could be concluded."""
 
 
 @dataclass(slots=True)
@@ -27,11 +31,13 @@ class Lives:
 
     :param trials: by the candidate's id
     :param whole: a pass over everything that is timed
+    :param budget_s: what the run may take
     """
 
     trials: Mapping[str, Trial]
     timed: Timed
     whole: Sequence[Sequence[int]]
+    budget_s: float
     clock: Callable[[], float] = time.monotonic
     _born_s: dict[str, float] = field(default_factory=dict)
     _cost_s: dict[str, float] = field(default_factory=dict)
@@ -55,7 +61,11 @@ class Lives:
 
     def _is_due(self, name: str) -> bool:
         at_once = min(len(self.trials), available_cores())
-        return self.clock() - self._born_s[name] >= self._cost_s[name] * len(self.trials) / at_once / SHARE
+        cost_s = self._cost_s[name] * len(self.trials) / at_once
+        life_s, third_s = cost_s / SHARE, self.budget_s / LEAST_PROCESSES
+        if cost_s <= MOST_SHARE * third_s:
+            life_s = min(life_s, third_s)
+        return self.clock() - self._born_s[name] >= life_s
 
     def _renewed(self, name: str) -> str | None:
         """Why that failed; None if it did not."""

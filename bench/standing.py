@@ -127,8 +127,13 @@ class Judge:
             return None
         if reference is measurement:
             return intervals.ITSELF
-        seed = self.run.conditions.seed
-        return intervals.speed_ratio(self._rounds(reference, cell), self._rounds(measurement, cell), seed)
+        ours, theirs = measurement.processes, reference.processes
+        return intervals.speed_ratio(
+            self._rounds(reference, cell),
+            self._rounds(measurement, cell),
+            self.run.conditions.seed,
+            {number: (theirs[number], ours[number]) for number in theirs.keys() & ours.keys()},
+        )
 
     def typical_ns(self, measurement: Measurement) -> float:
         """The median time of a call in the first cell, or of a row where batches differ in size."""

@@ -45,7 +45,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals_ns=arrivals,
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
-        between=Lives(well, timed, whole).renew,
+        between=Lives(well, timed, whole, options.time_budget_s).renew,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Trial:
     :param opening_s: seconds that opening took
     :param own: timed examples that are the data's
     :param batches: of its own best size, in the Offline scenario
+    :param process: how many processes the run has had for it before this one
     """
 
     candidate: Candidate
@@ -39,6 +40,7 @@ class Trial:
     opening_s: float = 0.0
     own: int = 0
     batches: int = 0
+    process: int = 0
     _cells: Sequence[Sequence[Sequence[int]]] = ()
     _used: list[Usage] = field(default_factory=list)
 
@@ -60,6 +62,7 @@ class Trial:
     def open(self, timed: Timed) -> None:
         """Open the candidate, make the first call, and time what goes on around the model."""
         began = time.monotonic()
+        self.process = 1 + max((turn.process for turn in self.log.of(self.candidate.id).turns), default=-1)
         opened = self.worker.open()
         first_call_ns = self.worker.first_call(timed.examples[0])
         around = self.worker.around(timed.examples[: timed.own])
@@ -89,6 +92,7 @@ class Trial:
         """
         self._used.append(self.worker.usage())
         self.worker.end()
+        self.process += 1
         self.worker.open()
         self.worker.first_call(timed.examples[0])
         self.worker.prepare(timed.examples, self._cells)
@@ -126,7 +130,7 @@ class Trial:
 
     def keep(self, turn: Turn) -> None:
         """Write a turn down."""
-        self.log.add(TurnTaken(self.log.run.id, self.candidate.id, turn))
+        self.log.add(TurnTaken(self.log.run.id, self.candidate.id, replace(turn, process=self.process)))
 
     def close(self) -> None:
         """Write down how much memory and power it needed for all of this: the most that any of its processes did."""

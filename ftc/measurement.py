@@ -109,10 +109,12 @@ class Turn:
 
     :param calls_ns: for each of `Conditions.cells`, the nanoseconds of its model calls; in the Server scenario from
         a query's arrival to its answer
+    :param process: which of the candidate's processes, one after another in the run, from 0
     """
 
     round: Count
     calls_ns: tuple[Annotated[tuple[Duration, ...], Len(1)], ...]
+    process: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ class Measurement:
     def by_round(self, cell: int = 0) -> dict[int, tuple[int, ...]]:
         """The times of one cell, by the number of the round."""
         return {turn.round: turn.calls_ns[cell] for turn in self.turns}
+
+    @property
+    def processes(self) -> dict[int, int]:
+        """Which of the candidate's processes it was, by the number of the round."""
+        return {turn.round: turn.process for turn in self.turns}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.intervals import LEAST_ROUNDS, PROCESS_SPREAD, Ratio, speed_ratio
+from bench.intervals import LEAST_ROUNDS, PROCESS_SPREAD, T_975, Ratio, speed_ratio
 
 TIMES = st.lists(st.lists(st.integers(1, 10**9), min_size=8, max_size=8).map(tuple), min_size=6, max_size=15)
 EXPERIMENTS = 300
@@ -125,3 +125,22 @@ def test_five_percent_are_found_under_load_and_never_the_wrong_way_round() -> No
         assert not ratio.is_slower
         found += ratio.is_faster
     assert found >= 90
+
+
+@given(seed=st.integers(0, 2**32 - 1), processes=st.integers(3, 8))
+def test_no_interval_is_narrower_than_what_processes_disagree_by(seed: int, processes: int) -> None:
+    random = np.random.default_rng(seed)
+    ahead = np.repeat(random.normal(0, 0.05, processes), 6)  # each is so much ahead for six rounds
+    reference = {n: (float(np.exp(value)),) for n, value in enumerate(ahead + random.normal(0, 0.002, len(ahead)))}
+    candidate = dict.fromkeys(reference, (1.0,))
+    known = speed_ratio(reference, candidate, 0, {n: (n // 6, n // 6) for n in reference})
+    unknown = speed_ratio(reference, candidate, 0)
+    one = speed_ratio(reference, candidate, 0, dict.fromkeys(reference, (0, 0)))
+    assert known is not None
+    assert unknown is not None
+    assert one == unknown, "of one process nothing is known but the allowance"
+    assert known.low <= unknown.low
+    assert known.high >= unknown.high
+    medians = [np.median(np.log([reference[6 * p + k][0] for k in range(6)])) for p in range(processes)]
+    half = T_975[processes - 2] * np.std(medians, ddof=1) / np.sqrt(processes)
+    assert np.log(known.high / known.value) >= half - 1e-9

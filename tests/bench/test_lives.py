@@ -35,7 +35,7 @@ class Counted(Trial):
 def test_what_opens_quickly_lives_several_times_and_what_opens_slowly_once() -> None:
     quick, slow = (Counted(None, None, None, opening_s=s) for s in (1.0, 100.0))  # type: ignore[arg-type]
     now = [0.0]
-    kept = Lives({"quick": quick, "slow": slow}, None, (), lambda: now[0])  # type: ignore[arg-type]
+    kept = Lives({"quick": quick, "slow": slow}, None, (), 60.0, lambda: now[0])  # type: ignore[arg-type]
     each_s = 2 / min(2, available_cores()) / lives.SHARE  # what one second of opening is worth
     for at_s, renewed in ((0.99 * each_s, 0), (1.01 * each_s, 1), (1.02 * each_s, 2)):
         now[0] = at_s
@@ -71,6 +71,8 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
         assert len(processes[known.candidate.id]) > 2
         assert len(known.turns) >= 10
         assert [turn.round for turn in known.turns] == list(range(len(known.turns)))
+        assert sorted(set(known.processes.values())) == list(range(known.turns[-1].process + 1))
+        assert known.turns[-1].process >= 2
         assert known.peak_rss_bytes is not None
         assert known.peak_rss_bytes >= max(peaks[known.candidate.id])
     assert not any(psutil.pid_exists(one) for known in processes.values() for one in known)
