@@ -35,12 +35,21 @@ def serve_forever(target: str | None, host: str, port: int, settings: Settings) 
             from ftc.checkpoint import open_any
 
             stage(open_any(Path(target)), settings, Path(place))
-            name = "serve.service:FtcService"
+            source = "serve.service:FtcService"
         else:
-            name = store.latest() if target is None else store.find(target)
-        say(f"starting {target or name}")
+            tag = store.latest() if target is None else store.find(target)
+            source = store.path_of(tag)
+        say(f"starting {target or tag}")
+        # a home of its own, by which its metrics are its own, too
         with running(
-            name, Path(place), host, port, sys.stderr, quiet=not verbosity.libraries, patience_s=DRAIN_S
+            source,
+            Path(place),
+            host,
+            port,
+            sys.stderr,
+            home=Path(place),
+            quiet=not verbosity.libraries,
+            patience_s=DRAIN_S,
         ) as server:
             try:
                 server.wait_until_ready()

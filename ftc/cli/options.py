@@ -205,6 +205,10 @@ def refuse_others(used: frozenset[str], beside: str) -> None:
     for parameter in context.command.params:
         name = parameter.name or ""
         if name not in used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            given = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            given = _as_given(parameter, context.params[name]) if isinstance(parameter, click.Option) else name.upper()
             if isinstance(parameter, click.Option) or context.params[name]:
                 raise InputError(f"{given} does not go with {beside}")
+
+
+def _as_given(option: click.Option, value: object) -> str:
+    return (option.secondary_opts if option.secondary_opts and value is False else option.opts)[0]

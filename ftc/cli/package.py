@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from serve.edge import EdgeBundle
     from serve.package import Packaged
 
+EDGE = frozenset({"artifact", "purpose", "output", "artifacts", "ab", "split", "shadow", "as_json"})
+"""What means something with --for edge, or is refused there with a reason of its own."""
+
 
 @click.command()
 @click.argument("artifact", required=False, type=options.DIRECTORY)
@@ -142,6 +145,8 @@ def package(
     from serve.bundle import Settings
     from serve.package import package as run
 
+    if purpose == "edge":
+        options.refuse_others(EDGE, "--for edge, which writes a bundle and no service.")
     if artifact is not None:
         refuse(artifact, "packaged")
     chosen = open_any(artifact) if artifact is not None else latest_winner(artifacts)

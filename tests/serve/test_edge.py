@@ -25,6 +25,7 @@ from ftc.data.images import decode
 from ftc.errors import InputError, RunError
 from ftc.tasks.task import open_task
 from serve.edge import package_edge
+from tests.cli.typed import ftc, refused
 from tests.serve.test_package import less_certain
 
 MEASURED = {
@@ -238,3 +239,10 @@ def test_the_command_writes_it(text_int8: Artifact, tmp_path: Path) -> None:
     refused = subprocess.run([*command, "-o", "x"], cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "--for edge" in refused.stderr
+
+
+@pytest.mark.parametrize("other", [["--name", "phone"], ["--threads", "2"], ["--no-tune"], ["--max-items", "8"]])
+def test_what_belongs_to_a_service_is_refused(text_int8: Artifact, tmp_path: Path, other: list[str]) -> None:
+    run = ftc("package", text_int8.path.resolve(), "--for", "edge", *other, cwd=tmp_path)
+    refused(run, f"{other[0]} does not go with --for edge")
+    assert not list(tmp_path.iterdir())

@@ -34,12 +34,17 @@ ENDS = [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)] if sys.platform =
 def test_an_artifact_is_served_until_the_signal(
     text_onnx: Artifact, tmp_path: Path, end: signal.Signals, code: int
 ) -> None:
+    home = tmp_path / "bentoml"
+    metrics = home / "prometheus_multiproc_dir" / "counter_1.db"
+    metrics.parent.mkdir(parents=True)
+    metrics.touch()
     process = subprocess.Popen(
         [*COMMAND, str(text_onnx.path), "--port", str(free_port())],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},  # what a killed process leaves goes with the test
+        # what a killed process leaves goes with the test
+        env={**os.environ, "TMPDIR": str(tmp_path), "BENTOML_HOME": str(home)},
     )
     try:
         assert process.stderr is not None
@@ -52,6 +57,7 @@ def test_an_artifact_is_served_until_the_signal(
         request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request) as answer:
             assert json.load(answer)[0]["label"] in ("negative", "positive")
+        assert [*metrics.parent.iterdir()] == [metrics], "the metrics of other services in this home are theirs"
         started = _workers(psutil.Process(process.pid))
         assert len(started) >= 2  # BentoML's supervisor and its worker
         process.send_signal(end)
