@@ -98,7 +98,10 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
 
 
 def _timed_table(search: Search, form: Chain) -> Decided | None:
-    """The table as it is timed now, and written down; None if that failed."""
+    """The table as it is timed now, and written down; None if that failed, or there is no time to use it."""
+    if search.left_s() <= 0:
+        search.tell("no latency table: no time is left to build what it would promise")
+        return None
     options: Mapping[str, object] = dict(form[-1].options)
     task, layers = open_task(search.root), _layers_of(search)
     lengths = sorted(map(task.length, search.parts.judging.head(500).examples))

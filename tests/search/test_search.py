@@ -167,6 +167,16 @@ def test_an_interrupt_ends_with_the_best_so_far(
 
 
 @pytest.mark.usefixtures("brief")
+def test_without_time_to_prune_no_latency_table_is_timed(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workshop = Here()
+    searched(text_root, rows, tmp_path, workshop, effort=Effort.QUICK, time_budget_s=30.0)
+    assert workshop.worked == [key(plan.REFERENCE), key(DYNAMIC)]
+    assert "no time is left" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("brief")
 def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
 ) -> None:
