@@ -239,11 +239,11 @@ def test_what_tells_of_no_model_is_refused(about: bytes, said: str, rows: Path) 
 
 
 def test_a_service_that_trickles_is_left_in_time(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.reach._ANSWER_S", 0.3)
+    monkeypatch.setattr("serve.reach._ANSWER_S", 2.0)
     with fake(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") as (url, _):
-        assert "no whole answer in 0.3 s" in failed(2, "--service", url, "--data", rows)
+        assert "no whole answer in 2 s" in failed(2, "--service", url, "--data", rows)
     with fake(metadata(), [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["]) as (url, _):
-        assert "no whole answer in 0.3 s" in failed(1, "--service", url, "--data", rows, "--time-limit", "0.3s")
+        assert "no whole answer in 2 s" in failed(1, "--service", url, "--data", rows, "--time-limit", "2s")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "http://127.0.0.1:3000/a b", "http://h?a=1"])
