@@ -60,7 +60,7 @@ EDGE = frozenset({"artifact", "purpose", "output", "artifacts", "ab", "split", "
     default=True,
     show_default=True,
     help="Measure the service with other threads, workers, batch sizes and waiting times, and take what is faster; "
-    "what is given stays. It takes about a minute.",
+    "what is given stays. It takes minutes.",
 )
 @click.option(
     "--time-budget",
