@@ -29,8 +29,8 @@ PROCESS_SPREAD = 0.007
 
 Where its memory happens to lie decides how fast a process is for as long as it lives, so that no number of rounds
 shows it (Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). This is an allowance of
-half a percent for each of the two, not a measurement; where candidates have had several processes (`bench.lives`), how far
-these differ counts as well.
+half a percent for each of the two, not a measurement; where candidates have had several processes (`bench.lives`),
+how far these differ counts as well.
 """
 
 Rounds = Mapping[int, Sequence[float]]
