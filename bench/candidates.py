@@ -179,4 +179,5 @@ def described(artifact: Artifact, root_id: str, variant: Variant | None = None) 
         size_bytes=manifest.facts.size_bytes,
         lineage=manifest.lineage,
         variant=str(variant) if variant is not None else None,
+        sha256=next((entry.sha256 for entry in manifest.files if entry.path == manifest.run.entry), None),
     )

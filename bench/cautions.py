@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from bench import statistics
+from bench import plan, statistics
 from bench.standing import judge_of
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
@@ -65,7 +65,7 @@ def _after(run: Run) -> Iterator[Caution]:
     judge = judge_of(run)
     reference = judge.reference
     if reference is not None:
-        yield from _of_reference(reference)
+        yield from _of_reference(reference, run.conditions)
     for known in run.measurements:
         if not known.is_timed or known.opening is None or known.candidate.twin_of is not None:
             continue
@@ -93,9 +93,30 @@ def _after(run: Run) -> Iterator[Caution]:
         )
 
 
-def _of_reference(reference: Measurement) -> Iterator[Caution]:
-    rounds = reference.by_round()
-    medians = [float(median(rounds[number])) for number in sorted(rounds)]
+def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
+    """The typical call of each round, in nanoseconds, as if all rounds had held the same examples.
+
+    A round may hold a part of them: long texts would look like a slow moment.
+    """
+    rounds = known.by_round()
+    if conditions.cells[0].batch_size != 1:
+        return [float(median(rounds[number])) for number in sorted(rounds)]
+    count, seed = conditions.timed_examples, conditions.seed
+    picks = {n: plan.round_of(n, (), (count,), (len(calls),), seed).picks[0] for n, calls in rounds.items()}
+    times: dict[int, list[int]] = {}
+    for number, calls in rounds.items():
+        for example, taken in zip(picks[number], calls, strict=True):
+            times.setdefault(example, []).append(taken)
+    usual = {example: median(taken) for example, taken in times.items()}
+    middle = median(usual.values())
+    return [
+        middle * median(taken / usual[example] for example, taken in zip(picks[number], rounds[number], strict=True))
+        for number in sorted(rounds)
+    ]
+
+
+def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Caution]:
+    medians = _round_medians(reference, conditions)
     low, middle, high = np.percentile(medians, [25, 50, 75])
     if (high - low) / middle > NOISY_SPREAD:
         yield Caution(

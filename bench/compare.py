@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import alike, statistics
+from bench import alike
 from bench.intervals import Ratio
 from bench.name import Name
 from bench.standing import Judge, judge_of
 from ftc.errors import InputError
-from ftc.measurement import Run
+from ftc.measurement import Candidate, Measurement, Run
 from ftc.results_file import read_results
 
 MATTERS = 0.05
@@ -100,16 +101,16 @@ def compare(old: Path, new: Path) -> Comparison:
     earlier = _ratios(before, anchor)
     later = _ratios(after, anchor)
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
-    failed = tuple((m.candidate.name, m.failure) for m in now.measurements if m.failure and m.candidate.name in earlier)
+    failed = tuple((name, m.failure) for name, m in _named(now).items() if m.failure and name in earlier)
     if not (compared or failed):
-        raise InputError(f"no candidate but {anchor} has the same name in {old} and in {new}: nothing to compare.")
+        raise InputError(f"no candidate but {anchor.name} has the same name in {old} and in {new}: nothing to compare.")
     return Comparison(
         then=then.started,
         now=now.started,
-        anchor=anchor,
+        anchor=anchor.name,
         compared=compared,
-        anchor_then_ns=_median_ns(before, anchor),
-        anchor_now_ns=_median_ns(after, anchor),
+        anchor_then_ns=before.typical_ns(_of(then, anchor)),
+        anchor_now_ns=after.typical_ns(_of(now, anchor)),
         missing=tuple(sorted((earlier.keys() ^ later.keys()) - {name for name, _ in failed})),
         versions=alike.versions(then.conditions, now.conditions),
         failed=failed,
@@ -152,32 +153,47 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
 
 
 def _last(path: Path, which: str) -> Run:
-    run = next((run for run in reversed(read_results(path)) if run.is_complete), None)
+    run = next((run for run in reversed(read_results(path)) if run.ended), None)
     if run is None:
         raise InputError(f"{path}, {which} of the two, holds no run that was measured to its end.")
+    if not run.is_complete:
+        raise InputError(f"in the last run of {path}, that of {run.started}, every candidate failed.")
     return run
 
 
-def _anchor(before: Judge, after: Judge, old: Path, new: Path) -> str:
-    """The checkpoint or its float export, if it is the same file in both runs."""
+def _anchor(before: Judge, after: Judge, old: Path, new: Path) -> Candidate:
+    """The checkpoint or its float export, if it is the same file in both runs.
+
+    An export's id says what it was made of and how; made by another version of the exporter it may be another file.
+    """
     for mine, theirs in ((before.float_onnx, after.float_onnx), (before.root, after.root)):
-        if mine is not None and theirs is not None and mine.candidate.id == theirs.candidate.id:
-            return mine.candidate.name
+        if mine is not None and theirs is not None and mine.candidate.is_same_file(theirs.candidate):
+            return mine.candidate
     raise InputError(
         f"{old} and {new} have no checkpoint or float export in common that speed could be taken against. "
         "Measure again with that of the older run among the candidates."
     )
 
 
-def _median_ns(judge: Judge, name: str) -> float:
-    known = next(known for known in judge.run.measurements if known.candidate.name == name)
-    return statistics.percentile_ns(known.by_round().values(), 50) or 0.0
+def _of(run: Run, candidate: Candidate) -> Measurement:
+    return next(known for known in run.measurements if known.candidate.id == candidate.id)
 
 
-def _ratios(judge: Judge, anchor: str) -> dict[str, Ratio]:
-    reference = next(known for known in judge.run.measurements if known.candidate.name == anchor)
-    others = [known for known in judge.run.measurements if known is not reference and known.candidate.twin_of is None]
-    ratios = {known.candidate.name: judge.ratio(known, reference) for known in others}
+def _named(run: Run) -> dict[str, Measurement]:
+    """Candidates by name; those of one name have their ids beside it."""
+    known = [one for one in run.measurements if one.candidate.twin_of is None]
+    times = Counter(one.candidate.name for one in known)
+
+    def name(one: Candidate) -> str:
+        return one.name if times[one.name] == 1 else f"{one.name} ({one.id})"
+
+    return {name(measurement.candidate): measurement for measurement in known}
+
+
+def _ratios(judge: Judge, anchor: Candidate) -> dict[str, Ratio]:
+    reference = _of(judge.run, anchor)
+    others = {name: known for name, known in _named(judge.run).items() if known is not reference}
+    ratios = {name: judge.ratio(known, reference) for name, known in others.items()}
     return {name: ratio for name, ratio in ratios.items() if ratio is not None}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bench.intervals import LEAST_PROCESSES
 from bench.remote import WorkerError
@@ -14,66 +14,84 @@ from bench.trial import Trial
 from ftc.runtimes.session import available_cores
 
 SHARE = 0.1
-"""Of the time, for starting processes anew: what is quickly opened lives several times, what is slowly opened once."""
+"""Of the time, for starting processes anew."""
 
 MOST_SHARE = 0.2
-"""Of the time, if that makes three lives of fewer: of two, nothing could be concluded."""
+"""Of the time, if that makes as many lives as it takes to know how far processes differ."""
 
 
 @dataclass(slots=True)
 class Lives:
-    """The processes of a run's candidates, replaced between rounds.
+    """The processes of a run's candidates, replaced between rounds, all at once.
 
     Where its memory happens to lie decides how fast a process is, and no number of rounds shows it (Kalibera & Jones,
     "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). One of two processes with the same MiniLM was
     3.8 % ahead over 48 rounds on a quiet machine, and with both started anew every six rounds 0.7 %
     (benchmarks/processes.py). So rounds of one run come from several processes, and the interval covers them.
 
+    What opens so slowly that the time does not hold enough lives of it, lives once.
+
     :param trials: by the candidate's id
-    :param whole: a pass over everything that is timed
-    :param budget_s: what the run may take
+    :param warming: what a new process is warmed up with, of each cell
+    :param left_s: what is left of the time budget
     """
 
     trials: Mapping[str, Trial]
     timed: Timed
-    whole: Sequence[Sequence[int]]
-    budget_s: float
+    warming: Sequence[Sequence[int]]
+    left_s: float
     clock: Callable[[], float] = time.monotonic
-    _born_s: dict[str, float] = field(default_factory=dict)
-    _cost_s: dict[str, float] = field(default_factory=dict)
+    _mortal: tuple[str, ...] = ()
+    _life_s: float = 0.0
+    _born_s: float = 0.0
 
     def __post_init__(self) -> None:
-        now = self.clock()
-        self._born_s = dict.fromkeys(self.trials, now)
-        self._cost_s = {name: trial.opening_s for name, trial in self.trials.items()}
+        at_once = min(len(self.trials), available_cores())
+        longest_s, cost_s = self.left_s / LEAST_PROCESSES, 0.0
+        for name in sorted(self.trials, key=lambda name: self.trials[name].opening_s):
+            more_s = cost_s + self.trials[name].opening_s / at_once
+            if more_s > MOST_SHARE * longest_s:
+                break
+            cost_s, self._mortal = more_s, (*self._mortal, name)
+        self._begin(cost_s)
 
     def renew(self) -> dict[str, str]:
-        """Replace the processes that have lived long enough for what that costs, side by side; nobody is timed.
+        """Replace the processes if they have lived long enough for what that costs; nobody is timed meanwhile.
+
+        They are opened side by side, and warmed up one after another, since each computes with all the threads.
 
         :return: those that could not be opened again, with the reason
         """
-        due = [name for name, trial in self.trials.items() if not trial.has_failed and self._is_due(name)]
-        if not due:
+        began = self.clock()
+        names = [name for name in self._mortal if not self.trials[name].has_failed]
+        if not names or began - self._born_s < self._life_s:
             return {}
         with ThreadPoolExecutor(available_cores()) as threads:
-            reasons = zip(due, threads.map(self._renewed, due), strict=True)
-            return {name: reason for name, reason in reasons if reason is not None}
+            reasons = dict(zip(names, threads.map(self._opened, names), strict=True))
+        for name in names:
+            reasons[name] = reasons[name] or self._warmed(name)
+        self._begin(self.clock() - began)
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
-    def _is_due(self, name: str) -> bool:
-        at_once = min(len(self.trials), available_cores())
-        cost_s = self._cost_s[name] * len(self.trials) / at_once
-        life_s, third_s = cost_s / SHARE, self.budget_s / LEAST_PROCESSES
-        if cost_s <= MOST_SHARE * third_s:
-            life_s = min(life_s, third_s)
-        return self.clock() - self._born_s[name] >= life_s
+    def _begin(self, cost_s: float) -> None:
+        """A life begins, after one that it took so long to replace."""
+        self._born_s = self.clock()
+        self._life_s, longest_s = cost_s / SHARE, self.left_s / LEAST_PROCESSES
+        if cost_s <= MOST_SHARE * longest_s:
+            self._life_s = min(self._life_s, longest_s - cost_s)
 
-    def _renewed(self, name: str) -> str | None:
+    def _opened(self, name: str) -> str | None:
         """Why that failed; None if it did not."""
-        began = self.clock()
         try:
-            self.trials[name].renew(self.timed, self.whole)
+            self.trials[name].renew(self.timed)
         except WorkerError as error:
             return str(error)
-        self._born_s[name] = self.clock()
-        self._cost_s[name] = self._born_s[name] - began
+        return None
+
+    def _warmed(self, name: str) -> str | None:
+        """Why that failed; None if it did not."""
+        try:
+            self.trials[name].turn(self.warming)
+        except WorkerError as error:
+            return str(error)
         return None

@@ -16,16 +16,18 @@ MILLIJOULES_PER_NS_IN_WATTS = 1e6
 
 @dataclass(slots=True)
 class OnGpu:
-    """One candidate's use of the GPU.
+    """One process's use of the GPU.
 
     :param energy_mj: reads the millijoules that the GPU has taken so far; None where it does not count them
+    :param spent_mj: what it took during this candidate's turns, and
+    :param computed_ns: how long these were
     """
 
     session: Session
     energy_mj: Callable[[], int] | None
     host: Clock = time.perf_counter_ns
-    _spent_mj: int = 0
-    _spent_ns: int = 0
+    spent_mj: int = 0
+    computed_ns: int = 0
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -35,18 +37,18 @@ class OnGpu:
             return
         energy_mj, begin_ns = self.energy_mj(), self.host()
         yield
-        self._spent_ns += self.host() - begin_ns
-        self._spent_mj += self.energy_mj() - energy_mj
-
-    @property
-    def power_w(self) -> float | None:
-        """The whole card's power, the mean over this candidate's turns; None where that is not known."""
-        return MILLIJOULES_PER_NS_IN_WATTS * self._spent_mj / self._spent_ns if self._spent_ns else None
+        self.computed_ns += self.host() - begin_ns
+        self.spent_mj += self.energy_mj() - energy_mj
 
     @property
     def peak_bytes(self) -> int | None:
         """The most memory of the GPU held at once; None where the runtime does not tell."""
         return self.session.peak_device_bytes() if isinstance(self.session, OnDevice) else None
+
+
+def power_w(energy_mj: float, computed_ns: float) -> float | None:
+    """The whole card's power, the mean over a candidate's turns; None where that is not known."""
+    return MILLIJOULES_PER_NS_IN_WATTS * energy_mj / computed_ns if computed_ns else None
 
 
 def watched(session: Session, device: str) -> tuple[Clock, OnGpu | None]:

@@ -15,8 +15,8 @@ PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
 """Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
-TURN_NS = 400_000_000
-"""What a turn is to take, if the budget allows. Coming to rest after it takes some 30 ms that are not measured; and the
+TURN_NS = 800_000_000
+"""What a turn is to take, if the budget allows. Coming to rest after it takes some 45 ms that are not measured; and the
 longer it is, the more of the machine's ups and downs lie between two candidates' turns."""
 
 MOST_CALLS = 4096
@@ -35,17 +35,16 @@ class Round:
     picks: tuple[tuple[int, ...], ...]
 
 
-def fit(pass_ns: float, counts: Sequence[int], candidates: int, budget_ns: float) -> tuple[int, ...]:
-    """Model calls of each cell in a turn: passes over all of its batches if the time holds them, else parts of one.
+def fit(pass_ns: float, counts: Sequence[int], candidates: int, left_ns: float) -> tuple[int, ...]:
+    """Model calls of each cell in a turn: the same part of a pass over its batches, or as many passes, of each.
 
     :param pass_ns: one pass of all candidates over all cells
     :param counts: batches of each cell
+    :param left_ns: what is left of the time budget
     """
     pass_ns = max(pass_ns, 1.0)
-    passes = min(TURN_NS * candidates / pass_ns, budget_ns / (PLANNED_ROUNDS * pass_ns))
-    if passes >= 1:
-        return tuple(min(count * int(passes), max(count, MOST_CALLS)) for count in counts)
-    return tuple(max(1, int(count * passes)) for count in counts)
+    passes = min(TURN_NS * candidates / pass_ns, left_ns / (PLANNED_ROUNDS * pass_ns))
+    return tuple(min(max(1, int(count * passes)), max(count, MOST_CALLS)) for count in counts)
 
 
 def round_of(number: int, names: Sequence[str], counts: Sequence[int], calls: Sequence[int], seed: int) -> Round:
@@ -96,11 +95,16 @@ class Patience:
     def __post_init__(self) -> None:
         self._began_ns = self.clock()
 
+    @property
+    def left_ns(self) -> float:
+        """What is left of the budget."""
+        return max(self.budget_ns - (self.clock() - self._began_ns), 0.0)
+
     def is_over(self, rounds: int) -> bool:
         """Whether no further round is to be taken after so many."""
-        if rounds >= MIN_ROUNDS and self.clock() - self._began_ns >= self.budget_ns:
+        if rounds >= MIN_ROUNDS and not self.left_ns:
             return True
-        if self.precision is None or rounds < max(PLANNED_ROUNDS, 1.25 * self._asked):
+        if self.precision is None or rounds < max(MIN_ROUNDS, 1.25 * self._asked):
             return False
         self._asked = rounds
         widest = self.widest()

@@ -34,6 +34,9 @@ _PACKAGES = str(Path(__file__).resolve().parents[1])
 LIMIT_S = 300.0
 """What a worker may take for one answer; a large model may take minutes to load."""
 
+_SLOWER = 3.0
+"""Many rows at once may take so many times as long for each as the first row took, if that is more."""
+
 
 class WorkerError(RunError):
     """A candidate could not be opened, or its process died; the message says why."""
@@ -41,11 +44,12 @@ class WorkerError(RunError):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of one process; see `ftc.measurement.Measurement`."""
+    """Of one process; see `ftc.measurement.Measurement` and `bench.on_gpu.OnGpu`."""
 
     peak_rss_bytes: int
     peak_gpu_bytes: int | None = None
-    power_w: float | None = None
+    energy_mj: int = 0
+    computed_ns: int = 0
 
 
 class Worker:
@@ -72,6 +76,8 @@ class Worker:
         self._cores, self.limit_s, self._module = cores, limit_s, module
         self._variant = variant
         self._is_hung = False
+        self._row_s = 0.0
+        self._sizes: list[list[int]] = []
         self._words: IO[bytes] | None = None
         if not verbosity.libraries:
             self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the `with` block ends
@@ -133,17 +139,20 @@ class Worker:
     def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
         """See `bench.worker.Subject.prepare`."""
         texts, images = wire.packed(examples)
+        self._sizes = [[len(rows) for rows in batches] for batches in cells]
         self._ask(images, do="prepare", examples=texts, cells=[[list(rows) for rows in batches] for batches in cells])
 
     def first_call(self, example: Example) -> int:
         """See `bench.worker.Subject.first_call`."""
         texts, images = wire.packed([example])
-        return int(self._ask(images, do="first", examples=texts)[0]["ns"])
+        first_ns = int(self._ask(images, do="first", examples=texts)[0]["ns"])
+        self._row_s = first_ns / 1e9
+        return first_ns
 
     def around(self, examples: Sequence[Example]) -> dict[str, list[int]]:
         """See `bench.worker.Subject.around`."""
         texts, images = wire.packed(examples)
-        return self._ask(images, do="around", examples=texts)[0]
+        return self._ask(images, rows=len(examples), do="around", examples=texts)[0]
 
     def turn(
         self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = WARM_CALLS
@@ -151,22 +160,26 @@ class Worker:
         """See `bench.worker.Subject.turn`."""
         arrivals = list(arrivals_ns) if arrivals_ns is not None else None
         orders = [list(order) for order in picks]
-        return list(self._ask(do="turn", picks=orders, arrivals_ns=arrivals, warm=warm)[0]["ns"])
+        rows = sum(sizes[batch] for sizes, order in zip(self._sizes, orders, strict=True) for batch in order)
+        return list(self._ask(rows=rows, do="turn", picks=orders, arrivals_ns=arrivals, warm=warm)[0]["ns"])
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """See `bench.worker.Subject.answer`."""
         texts, images = wire.packed(examples)
-        return self._ask(images, do="answer", examples=texts)[1]
+        return self._ask(images, rows=len(examples), do="answer", examples=texts)[1]
 
     def usage(self) -> Usage:
         """What the present process has needed so far."""
         return Usage(**self._ask(do="usage")[0])
 
-    def _ask(self, arrays: wire.Arrays | None = None, **request: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def _ask(
+        self, arrays: wire.Arrays | None = None, *, rows: int = 1, **request: Any
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         assert self.process is not None, "opened first"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        watch = threading.Timer(self.limit_s, self._hung)
+        limit_s = max(self.limit_s, _SLOWER * rows * self._row_s)
+        watch = threading.Timer(limit_s, self._hung)
         watch.daemon = True
         watch.start()
         try:
@@ -178,7 +191,7 @@ class Worker:
             watch.cancel()
         if self._is_hung:
             raise WorkerError(
-                f"its process gave no answer within {self.limit_s:g} s at {request['do']!r} and was ended; "
+                f"its process gave no answer within {limit_s:g} s at {request['do']!r} and was ended; "
                 "if the model is that slow, give it longer: --time-limit 10m"
             )
         if reply is None:

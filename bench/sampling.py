@@ -51,11 +51,13 @@ def interleaved(
     alive = dict(probes)
     with progress(f"timing {len(probes)} candidates in shuffled rounds") as advance:
         for number in itertools.count(first):
+            if is_over(number - first):
+                return
             if number > first:
                 for name, reason in between().items():
                     del alive[name]
                     fail(name, reason)
-            if not alive or is_over(number - first):
+            if not alive:
                 return
             this = plan.round_of(number, tuple(alive), counts, calls, seed)
             arrivals = arrivals_ns(number) if arrivals_ns is not None else None

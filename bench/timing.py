@@ -20,6 +20,9 @@ from ftc.console import progress
 MOST_QUERIES = 4096
 LEAST_QUERIES = 8
 
+WARMING = 4
+"""Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
+
 
 def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> None:
     """Time the candidates that have not failed, after the rounds that the log holds already."""
@@ -29,7 +32,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
     whole = tuple(tuple(range(count)) for count in counts)
     pass_ns = _warm_up(well, whole)
     well = {name: trial for name, trial in well.items() if not trial.has_failed}
-    calls = plan.fit(pass_ns, counts, len(well), options.time_budget_s * 1e9)
+    calls = plan.fit(pass_ns, counts, len(well), patience.left_ns)
     arrivals = None
     if options.rate_per_s is not None:
         arrivals, queries = _arrivals(options, len(well))
@@ -45,7 +48,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals_ns=arrivals,
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
-        between=Lives(well, timed, whole, options.time_budget_s).renew,
+        between=Lives(well, timed, [picks[::WARMING] for picks in whole], patience.left_ns / 1e9).renew,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.log import Log
+from bench.on_gpu import power_w
 from bench.remote import Usage, Worker, WorkerError
 from bench.timed import Timed
 from ftc.console import Advance, caution
@@ -62,12 +63,16 @@ class Trial:
     def open(self, timed: Timed) -> None:
         """Open the candidate, make the first call, and time what goes on around the model."""
         began = time.monotonic()
-        self.process = 1 + max((turn.process for turn in self.log.of(self.candidate.id).turns), default=-1)
+        known = self.log.of(self.candidate.id)
+        self.process = 1 + max((turn.process for turn in known.turns), default=-1)
         opened = self.worker.open()
         first_call_ns = self.worker.first_call(timed.examples[0])
         around = self.worker.around(timed.examples[: timed.own])
         self.own = timed.own
-        best = self._best_batch_size(timed) if timed.offered else None
+        best = None
+        if timed.offered:
+            before = known.opening.batch_size if known.opening is not None and known.turns else None
+            best = before or self._best_batch_size(timed)  # rounds of one run are of one size
         cells = timed.cells
         if best is not None:
             cells = (timed.offered[best],)
@@ -85,8 +90,8 @@ class Trial:
         )
         self.log.add(Opened(self.log.run.id, self.candidate.id, opening))
 
-    def renew(self, timed: Timed, whole: Sequence[Sequence[int]]) -> None:
-        """Go on in a new process, warmed up with a turn that is not kept; only its speed is looked at.
+    def renew(self, timed: Timed) -> None:
+        """Go on in a new process, of which only the speed is looked at.
 
         :raises WorkerError: if it cannot be opened again
         """
@@ -96,7 +101,6 @@ class Trial:
         self.worker.open()
         self.worker.first_call(timed.examples[0])
         self.worker.prepare(timed.examples, self._cells)
-        self.turn(whole)
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels.
@@ -133,14 +137,14 @@ class Trial:
         self.log.add(TurnTaken(self.log.run.id, self.candidate.id, replace(turn, process=self.process)))
 
     def close(self) -> None:
-        """Write down how much memory and power it needed for all of this: the most that any of its processes did."""
+        """Write down the most memory that any of its processes needed, and what power they drew together."""
         used = [*self._used, self.worker.usage()]
         closed = Closed(
             self.log.run.id,
             self.candidate.id,
             max(one.peak_rss_bytes for one in used),
             peak_gpu_bytes=max((one.peak_gpu_bytes for one in used if one.peak_gpu_bytes is not None), default=None),
-            power_w=max((one.power_w for one in used if one.power_w is not None), default=None),
+            power_w=power_w(sum(one.energy_mj for one in used), sum(one.computed_ns for one in used)),
         )
         self.log.add(closed)
 

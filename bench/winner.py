@@ -59,12 +59,14 @@ def board_of(artifacts: Path, run: str) -> Leaderboard | None:
 
 
 def measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
-    """The artifact's row of the latest leaderboard that has one, with what it was measured under; None if none has."""
+    """The artifact's row of the latest whole run that timed it, with what it was measured under; None if none did."""
     path = artifacts / FILE_NAME
     for run in reversed(read_results(path)) if path.is_file() else ():
+        if not run.is_complete:
+            continue
         board = json.loads(to_json(rank(run)))
         for row in board["standings"]:
-            if row["candidate"]["id"] == artifact.manifest.id:
+            if row["candidate"]["id"] == artifact.manifest.id and row["verdict"] != "failed":
                 del row["candidate"]["path"]  # of this machine, nothing to tell a service's users
                 return {**row, "main_metric": board["main_metric"], "conditions": board["conditions"]}
     return None

@@ -130,12 +130,13 @@ def _open(request: Mapping[str, Any]) -> tuple[Subject, dict[str, Any]]:
     return Subject(task, session, clock, on_gpu), {"load_ns": load_ns, "session": session.conditions()}
 
 
-def _usage(subject: Subject | None) -> dict[str, float | None]:
+def _usage(subject: Subject | None) -> dict[str, int | None]:
     on_gpu = subject.on_gpu if subject is not None else None
     return {
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_gpu_bytes": on_gpu.peak_bytes if on_gpu is not None else None,
-        "power_w": on_gpu.power_w if on_gpu is not None else None,
+        "energy_mj": on_gpu.spent_mj if on_gpu is not None else 0,
+        "computed_ns": on_gpu.computed_ns if on_gpu is not None else 0,
     }
 
 

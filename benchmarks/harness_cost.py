@@ -1,40 +1,44 @@
-"""What `ftc bench` costs besides the model calls that it times, and whether these take as long as in a bare loop.
+"""What `ftc bench` costs besides the model's loading and calls, and whether these take as long as in a bare loop.
 
 python benchmarks/harness_cost.py ARTIFACT --data ROWS [--runs 3] [--time-budget 30]
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
 
 from bench_runs import arguments, opened, pair
+from counted_worker import FILE, at_work_ns
 
 from bench.options import Options
-from bench.run import bench
+from bench.run import TWIN, bench
 from ftc.results_file import read_results
 
 
 def main() -> None:
     given = arguments(__doc__, runs=3, budget_s=30)
     artifact, data = opened(given)
+    modules = dict.fromkeys((artifact.manifest.id, artifact.manifest.id + TWIN), "benchmarks.counted_worker")
     for number in range(given.runs):
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "bench.jsonl"
+            path, noted = Path(folder) / "bench.jsonl", Path(folder) / "noted"
+            os.environ[FILE] = str(noted)
             options = Options(
                 threads=given.threads, time_budget_s=given.time_budget, precision=None, seed=number, self_check=True
             )
             begin = time.perf_counter()
-            bench([artifact], data=data, options=options, results_path=path)
+            bench([artifact], data=data, options=options, results_path=path, modules=modules)
             whole_s = time.perf_counter() - begin
             (run,) = read_results(path)
-        runs_s = sum(sum(map(sum, turn.calls_ns)) for known in run.measurements for turn in known.turns) / 1e9
-        load_s = sum(known.opening.load_ns for known in run.measurements if known.opening is not None) / 1e9
+            model_s = at_work_ns(noted) / 1e9
+        timed_s = sum(sum(map(sum, turn.calls_ns)) for known in run.measurements for turn in known.turns) / 1e9
         print(
-            f"{number:3d} {whole_s:.1f} s, of which timed model calls {runs_s:.1f} s, loading {load_s:.1f} s: "
-            f"{1 - (runs_s + load_s) / whole_s:.1%} is the harness's, "
-            f"{1 - runs_s / given.time_budget:.1%} of the time budget",
+            f"{number:3d} {whole_s:.1f} s: the model loads or runs for {model_s:.1f} s of it, "
+            f"{1 - model_s / whole_s:.1%} is the harness's; counted calls take {timed_s:.1f} s, the rest "
+            f"{1 - timed_s / whole_s:.1%} of the whole and {1 - timed_s / given.time_budget:.1%} of the time budget",
             flush=True,
         )
         check = pair(given, seed=number, module="benchmarks.bare_worker").self_check

@@ -34,6 +34,7 @@ class Candidate:
     :param twin_of: id of the candidate that this one is, a second time, as a self-check
     :param lineage: from the root to this one; empty in files of earlier versions
     :param variant: how it was executed on a GPU, such as ``fp16-compile``
+    :param sha256: of the model file; None for directories, and in files of earlier versions
     """
 
     id: Word
@@ -47,6 +48,12 @@ class Candidate:
     twin_of: Word | None = None
     lineage: tuple[Ancestor, ...] = field(default=(), hash=False)
     variant: Word | None = None
+    sha256: Word | None = None
+
+    def is_same_file(self, other: Candidate) -> bool:
+        """Whether both are the same files, so far as that is known."""
+        known = self.sha256 is not None and other.sha256 is not None
+        return self.id == other.id and (not known or self.sha256 == other.sha256)
 
     @property
     def is_float_onnx(self) -> bool:

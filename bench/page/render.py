@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.leaderboard import rank
+from bench.leaderboard import Leaderboard, rank
 from bench.page.groups import Found, gather
 from bench.page.table import verdict
 from bench.page.view import Page
@@ -68,7 +68,7 @@ def table(found: Sequence[Found]) -> str:
             "complete": one.run.ended,
             "place": place,
             "verdict": verdict(standing, ended=one.run.ended),
-            **_cells(standing, board.main_metric),
+            **_cells(standing, board),
         }
         for number, group in enumerate(gather(found), start=1)
         for one in group.shown
@@ -82,15 +82,15 @@ def table(found: Sequence[Found]) -> str:
     return file.getvalue()
 
 
-def _cells(standing: Standing, metric: str) -> dict[str, object]:
-    one, drop = standing.candidate, standing.drop
+def _cells(standing: Standing, board: Leaderboard) -> dict[str, object]:
+    one, drop, metric = standing.candidate, standing.drop, board.main_metric
     ratio = standing.cells[0].ratio if standing.cells else None
     return {
         "candidate": one.name,
         "id": one.id,
         "format": one.format,
         "runtime": one.runtime,
-        "reason": standing.reason,
+        "reason": board.reason if standing.verdict == "winner" else standing.reason,
         "size_bytes": one.size_bytes,
         "p50_ns": standing.p50_ns,
         "p90_ns": standing.p90_ns,

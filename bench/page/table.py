@@ -129,7 +129,8 @@ def _row(place: int, standing: Standing, board: Leaderboard, ended: bool, entrie
     won = standing.verdict == "winner"
     one = standing.candidate
     reason = board.reason if won else standing.reason
-    state: Literal["won", "lost", "refused"] = "won" if won else "lost" if standing.verdict in _LOST else "refused"
+    lost = won or standing.verdict in _LOST  # who leads an interrupted run has not won it
+    state: Literal["won", "lost", "refused"] = "won" if won and ended else "lost" if lost else "refused"
     said = "" if standing.verdict in _SAID else verdict(standing, ended=ended)
     return Row(place, one.name, one.format, mark(one.runtime), said, reason, state, entries)
 

@@ -28,8 +28,11 @@ class Counted(Trial):
 
     renewed = 0
 
-    def renew(self, timed: Timed, whole: Sequence[Sequence[int]]) -> None:
+    def renew(self, timed: Timed) -> None:
         self.renewed += 1
+
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
+        return []
 
 
 def test_what_opens_quickly_lives_several_times_and_what_opens_slowly_once() -> None:

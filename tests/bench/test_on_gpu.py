@@ -22,9 +22,9 @@ from bench import alike, report
 from bench.candidates import described
 from bench.clock import EventClock, OnDevice, settle, time_calls
 from bench.leaderboard import rank
-from bench.on_gpu import OnGpu, watched
+from bench.on_gpu import OnGpu, power_w, watched
 from bench.options import Options
-from bench.remote import Worker
+from bench.remote import Usage, Worker
 from bench.results import append
 from bench.run import bench
 from bench.variants import variants
@@ -186,18 +186,18 @@ def test_settling_ends_where_nothing_settles() -> None:
 def test_power_is_energy_over_the_time_of_turns_alone() -> None:
     energy_mj, host_ns = iter([1000, 3000, 9000, 10_000]), iter([0, 10**9, 50 * 10**9, 51 * 10**9])
     on_gpu = OnGpu(Session(), lambda: next(energy_mj), lambda: next(host_ns))  # type: ignore[arg-type]
-    assert on_gpu.power_w is None
+    assert power_w(on_gpu.spent_mj, on_gpu.computed_ns) is None
     with on_gpu.turn():
         pass
-    assert on_gpu.power_w == pytest.approx(2.0)
+    assert power_w(on_gpu.spent_mj, on_gpu.computed_ns) == pytest.approx(2.0)
     with on_gpu.turn():
         pass
-    assert on_gpu.power_w == pytest.approx(1.5)
+    assert power_w(on_gpu.spent_mj, on_gpu.computed_ns) == pytest.approx(1.5)
     assert on_gpu.peak_bytes is None
     untold = OnGpu(Session(), None)  # type: ignore[arg-type]
     with untold.turn():
         pass
-    assert untold.power_w is None
+    assert (untold.spent_mj, untold.computed_ns) == (0, 0)
 
 
 def test_energy_is_read_where_the_driver_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,8 +351,7 @@ def test_a_worker_on_the_cpu_keeps_the_hosts_clock(text_onnx: Artifact) -> None:
     with Worker(text_onnx, 1, "cpu") as worker:
         worker.open()
         used = worker.usage()
-    assert used.peak_gpu_bytes is None
-    assert used.power_w is None
+    assert used == Usage(used.peak_rss_bytes)
 
 
 def test_moments_are_events() -> None:
