@@ -17,6 +17,9 @@ BUSY_SHARE = 0.15
 NOISY_SPREAD = 0.25
 """Interquartile range of the round medians as a share of their median: what torch.utils.benchmark calls gross."""
 
+SEEN = 4
+"""Times that each example was timed, for what it usually takes to be known."""
+
 SLOWED = 1.2
 """How much longer the last third of the rounds takes than the first."""
 
@@ -94,9 +97,9 @@ def _after(run: Run) -> Iterator[Caution]:
 
 
 def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
-    """The typical call of each round, in nanoseconds, as if all rounds had held the same examples.
+    """The typical call of each round in nanoseconds, as if all rounds had held the same examples; empty if unknown.
 
-    A round may hold a part of them: long texts would look like a slow moment.
+    A round may hold a part of them, and long texts would look like a slow moment.
     """
     rounds = known.by_round()
     if conditions.cells[0].batch_size != 1:
@@ -107,6 +110,8 @@ def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
     for number, calls in rounds.items():
         for example, taken in zip(picks[number], calls, strict=True):
             times.setdefault(example, []).append(taken)
+    if min(map(len, times.values())) < SEEN:
+        return []
     usual = {example: median(taken) for example, taken in times.items()}
     middle = median(usual.values())
     return [
@@ -117,6 +122,8 @@ def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
 
 def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Caution]:
     medians = _round_medians(reference, conditions)
+    if not medians:
+        return
     low, middle, high = np.percentile(medians, [25, 50, 75])
     if (high - low) / middle > NOISY_SPREAD:
         yield Caution(

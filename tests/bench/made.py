@@ -17,7 +17,7 @@ from ftc.measurement import (
 
 MACHINE = Machine("a processor", ("avx2",), 2, None, None, 0.1, 10**9, "Linux", "3.11", {"numpy": "2"})
 CELLS = (Cell(), Cell(8))
-CONDITIONS = Conditions(MACHINE, "cpu", 2, CELLS, 64, (20, 50), DataRecord("rows.tsv", "f00d", 100), 0)
+CONDITIONS = Conditions(MACHINE, "cpu", 2, CELLS, 8, (20, 50), DataRecord("rows.tsv", "f00d", 100), 0)
 ROUNDS = 12
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench import cautions
+import numpy as np
+
+from bench import cautions, plan
 from ftc.measurement import Measurement, Run, Turn
 from tests.bench.made import CONDITIONS, measurement, run
 
@@ -46,3 +48,25 @@ def test_the_times_are_looked_at_after() -> None:
     assert found.kind == "too few samples"
     assert "int8" in found.text
     assert "--time-budget" in str(found)
+
+
+def test_long_examples_are_not_taken_for_slow_moments() -> None:
+    many = replace(CONDITIONS, timed_examples=64)
+    lengths = np.random.default_rng(0).lognormal(0, 0.6, 64)
+
+    def of(rounds: int) -> Run:
+        turns = tuple(
+            Turn(n, (tuple(int(1e6 * lengths[row]) for row in picks[0]), (1,)))
+            for n in range(rounds)
+            for picks in (plan.round_of(n, (), (64,), (8,), many.seed).picks,)
+        )
+        return replace(run(replace(measurement("onnx", 4_000_000), turns=turns)), conditions=many)
+
+    assert kinds(of(100)) == []
+    assert kinds(of(20)) == [], "what each usually takes is not known yet"
+    (known,) = of(100).measurements
+    slowed = tuple(
+        replace(turn, calls_ns=tuple(tuple(ns * (1 + turn.round // 50) for ns in calls) for calls in turn.calls_ns))
+        for turn in known.turns
+    )
+    assert kinds(replace(of(100), measurements=(replace(known, turns=slowed),))) == ["noisy host", "throttling"]

@@ -71,6 +71,11 @@ def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
     write(run(measurement("torch", 8000)), interrupted, finished=False)
     with pytest.raises(InputError, match="no run that was measured to its end"):
         compare(old, interrupted)
+    broken = tmp_path / "broken"
+    write(run(measurement("torch", 8000), measurement("onnx", 4000), id="1"), broken)
+    write(run(measurement("torch", None, failure="no memory"), id="2"), broken)
+    with pytest.raises(InputError, match="every candidate failed"):
+        compare(old, broken)
     alone: Run = run(measurement("int8", 2000))
     write(alone, tmp_path / "alone")
     with pytest.raises(InputError, match="no checkpoint or float export in common"):
@@ -109,3 +114,28 @@ def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
     for same in (old, tmp_path / "copy.jsonl"):
         with pytest.raises(InputError, match=r"are the same, .*measure the newer release first"):
             compare(old, same)
+
+
+def test_candidates_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    def both(path: Path, second_ns: int) -> Path:
+        first, second = measurement("int8", 2000), measurement("int8", second_ns)
+        second = replace(second, candidate=replace(second.candidate, id="another"))
+        write(run(measurement("onnx", 4000), second, first, id=path.stem), path)
+        return path
+
+    comparison = compare(both(tmp_path / "old", 2000), both(tmp_path / "new", 4000))
+    changes = {one.name: one.change for one in comparison.compared}
+    assert changes == {"int8 (id-of-int8)": "no difference shown", "int8 (another)": "slower"}
+
+
+def test_speed_is_not_taken_against_an_export_that_became_another_file(tmp_path: Path) -> None:
+    def made(path: Path, sha256: str, onnx_ns: int) -> Path:
+        onnx = measurement("onnx", onnx_ns)
+        onnx = replace(onnx, candidate=replace(onnx.candidate, sha256=sha256))
+        write(run(measurement("torch", 8000), onnx, measurement("int8", onnx_ns // 2), id=path.stem), path)
+        return path
+
+    comparison = compare(made(tmp_path / "old", "aa", 4000), made(tmp_path / "new", "bb", 5000))
+    assert comparison.anchor == "torch"
+    assert comparison.is_slower
+    assert compare(made(tmp_path / "same", "aa", 5000), tmp_path / "old").anchor == "onnx"

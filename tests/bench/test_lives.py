@@ -39,12 +39,38 @@ def test_what_opens_quickly_lives_several_times_and_what_opens_slowly_once() -> 
     quick, slow = (Counted(None, None, None, opening_s=s) for s in (1.0, 100.0))  # type: ignore[arg-type]
     now = [0.0]
     kept = Lives({"quick": quick, "slow": slow}, None, (), 60.0, lambda: now[0])  # type: ignore[arg-type]
-    each_s = 2 / min(2, available_cores()) / lives.SHARE  # what one second of opening is worth
+    each_s = 1 / min(2, available_cores()) / lives.SHARE  # what one second of opening is worth
     for at_s, renewed in ((0.99 * each_s, 0), (1.01 * each_s, 1), (1.02 * each_s, 2)):
         now[0] = at_s
         assert kept.renew() == {}
         # the second opening took no time on this clock, so it may be done again at once
         assert (quick.renewed, slow.renewed) == (renewed, 0)
+
+
+@pytest.mark.parametrize("openings_s", [[0.5, 0.5], [0.1, 0.4, 4.0], [0.3] * 8])
+@pytest.mark.parametrize("budget_s", [10.0, 30.0, 300.0])
+def test_starting_anew_keeps_to_its_share_and_makes_three_lives_if_it_can(
+    openings_s: list[float], budget_s: float
+) -> None:
+    now = [0.0]
+
+    class Timed(Counted):
+        def renew(self, timed: object) -> None:
+            self.renewed += 1
+            now[0] += self.opening_s / at_once  # side by side
+
+    at_once = min(len(openings_s), available_cores())
+    trials = {str(n): Timed(None, None, None, opening_s=s) for n, s in enumerate(openings_s)}  # type: ignore[arg-type]
+    kept = Lives(trials, None, (), budget_s, lambda: now[0])  # type: ignore[arg-type]
+    spent_s = 0.0
+    while now[0] < budget_s:
+        before = now[0]
+        kept.renew()
+        spent_s += now[0] - before
+        now[0] += 0.1
+    assert spent_s <= lives.MOST_SHARE * budget_s + 0.1
+    for trial in trials.values():
+        assert trial.renewed == 0 or trial.renewed >= 2, "two processes tell nothing that one does not"
 
 
 def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
@@ -67,7 +93,7 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
 
     monkeypatch.setattr(Trial, "turn", watched)
     monkeypatch.setattr(Trial, "renew", noted)
-    monkeypatch.setattr(lives, "SHARE", 10.0)
+    monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)  # at once
     bench([text_onnx, text_int8], data=text_data, options=QUICK, results_path=tmp_path / "b.jsonl")
     (run,) = read_results(tmp_path / "b.jsonl")
     for known in run.measurements:
@@ -84,7 +110,7 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
 def test_one_that_cannot_be_opened_again_is_a_row_with_its_reason(
     text_onnx: Artifact, text_int8: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lives, "SHARE", 10.0)
+    monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)
     monkeypatch.setenv("OPENS_ONCE", str(tmp_path / "opened"))
     modules = {text_int8.manifest.id: "tests.bench.opens_once"}
     board = bench([text_onnx, text_int8], options=replace(QUICK, time_budget_s=0.5), modules=modules)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.results import FILE_NAME, append, check, held
-from bench.winner import latest_winner
+from bench.winner import latest_winner, measured
 from ftc.artifact import Artifact
 from ftc.errors import InputError, RunError
 from ftc.measurement import Run
@@ -138,6 +138,12 @@ def test_the_latest_winner_is_opened_and_interrupted_runs_do_not_count(
     assert latest_winner(tmp_path).manifest.id == text_onnx.manifest.id
     write(replace(later, id="3"), path, finished=False)
     assert latest_winner(tmp_path).manifest.id == text_onnx.manifest.id
+    told = measured(text_onnx, tmp_path)
+    assert told is not None
+    assert (told["verdict"], told["p50_ns"]) == ("winner", pytest.approx(4000, rel=0.1))
+    broken = run(measurement("torch", 8000), measurement("onnx", None, failure="no memory"), id="4")
+    write(with_id(broken, "onnx", text_onnx), path)
+    assert measured(text_onnx, tmp_path) == told, "of a run in which it failed there is nothing to tell"
 
 
 def test_a_winner_that_is_gone_or_changed_is_refused(tmp_path: Path, text_onnx: Artifact) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -246,6 +247,43 @@ def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, tex
     assert standing.batch_size in (1, 2, 4, 8, 16, 32)
     assert standing.rows_per_second is not None
     assert standing.ratio_to_float_onnx is not None
+
+
+def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
+    text_onnx: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = tmp_path / "b.jsonl", replace(QUICK, scenario="Offline")
+    bench([text_onnx], data=text_data, options=options, results_path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"kind":"ended"' not in line))
+    (killed,) = read_results(path)
+    known = killed.measurements[0].opening
+    assert known is not None
+    other = next(size for size in (1, 2, 4) if size != known.batch_size)
+    monkeypatch.setattr(Trial, "_best_batch_size", lambda self, timed: other)
+    board = bench([text_onnx], data=text_data, options=options, results_path=path, resumed=True)
+    assert board.standings[0].batch_size == known.batch_size
+
+
+def test_what_answers_slowly_has_longer_for_many_rows(text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits_s: list[float] = []
+
+    class Watch:
+        daemon = False
+
+        def __init__(self, limit_s: float, _: object) -> None:
+            limits_s.append(limit_s)
+
+        start = cancel = lambda self: None
+
+    monkeypatch.setattr(threading, "Timer", Watch)
+    with Worker(text_onnx, 1, "cpu", limit_s=1.0) as worker:
+        worker.open()
+        worker.first_call("a text")
+        worker._row_s = 2.0
+        worker.prepare(["one", "two", "three"], [[[0], [1]], [[0, 1, 2]]])
+        worker.turn([[0, 1, 1], [0]])
+    assert limits_s == [1.0, 1.0, 1.0, pytest.approx(3 * 2.0 * 6)]
 
 
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:

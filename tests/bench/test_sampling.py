@@ -160,6 +160,20 @@ def test_rounds_that_are_gone_on_with_are_those_that_would_have_come() -> None:
     assert parts == whole
 
 
+def test_what_lies_between_two_rounds_is_done_between_them_alone() -> None:
+    log: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+    kept, between = Kept(), []
+
+    def renewed() -> dict[str, str]:
+        between.append(len(log))
+        return {}
+
+    over = lambda taken: taken >= 4  # noqa: E731 - what a caller passes
+    probes = {"a": Logged("a", log)}
+    interleaved(probes, (6, 2), (6, 2), first=0, seed=3, is_over=over, keep=kept.keep, fail=kept.fail, between=renewed)
+    assert between == [1, 2, 3], "after the last round nothing is opened for nothing"
+
+
 def test_one_that_dies_is_left_out_and_the_others_go_on() -> None:
     log: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
     probes = {"well": Logged("well", log), "ill": Logged("ill", log, dies_at=4), "dead": Logged("dead", log, dies_at=1)}
@@ -199,8 +213,8 @@ def test_rounds_end_when_intervals_are_narrow_or_the_budget_is_spent() -> None:
             clock.now_ns += 1
         raise AssertionError("never over")
 
-    assert rounds(plan.Patience(1e9, 0.02, widest, clock)) == 32
-    assert asked == [20, 25, 32], "ever more seldom"
+    assert rounds(plan.Patience(1e9, 0.02, widest, clock)) == 17
+    assert asked == [10, 13, 17], "ever more seldom"
     assert rounds(plan.Patience(50, None, widest, clock)) == 50
     assert rounds(plan.Patience(5, 0.02, lambda: None, clock)) == plan.MIN_ROUNDS
 

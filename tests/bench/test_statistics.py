@@ -26,3 +26,4 @@ def test_a_percentile_of_too_few_samples_is_not_told() -> None:
 
 def test_throughput_counts_rows() -> None:
     assert statistics.rows_per_second([(10**9, 10**9), (10**9,)], batch_size=8) == 8.0
+    assert statistics.rows_per_second([(10**9,), (3 * 10**9,)], batch_size=8) == 4.0, "rounds may hold other batches"
