@@ -133,3 +133,34 @@ def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset
     curve = made["training"]["curve"]
     assert curve[-1]["step"] == 40, "36 rows, in steps of 4 in each of two processes"
     assert curve[-1]["loss"] < curve[1]["loss"]
+
+
+_BREAKING = """
+import os, sys
+from itertools import count
+from compress.training import engine, objectives
+calls, scores, whole = count(), count(), objectives.Distillation.__call__
+def breaks(self, model, batch):
+    broken = os.environ["RANK"] == "1" and next(calls) >= 12
+    return whole(self, model, batch) * (float("nan") if broken else 1.0)
+objectives.Distillation.__call__ = breaks
+engine._Engine.score = lambda self, rows: next(scores) / 100
+from ftc.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them(
+    text_checkpoint: Path, data: Dataset, tmp_path: Path
+) -> None:
+    teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
+    script = tmp_path / "breaking.py"
+    script.write_text(_BREAKING)
+    command = [str(script), "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
+    command += ["--epochs", "4", "--batch-size", "4", "--evaluations", "4", "--artifacts", str(tmp_path / "made")]
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
+    told = subprocess.run(launched, capture_output=True, text=True, check=False, timeout=240)
+    assert told.returncode == 0, told.stderr
+    training = json.loads(told.stdout)["training"]
+    assert training["ended"] == "the loss became NaN or infinite at step 13"
+    assert training["kept_step"] == 10, "the best weights before that, those of the first process in both"
