@@ -52,6 +52,26 @@ _RECORDED = (
 )
 
 
+class Occupied(InputError):
+    """Other content stands where a result would go.
+
+    :param target: that place
+    """
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(
+            f"{target} exists already with other content. Choose another name with -o, or replace it with --force."
+        )
+        self.target = target
+
+    def on_the_way(self) -> InputError:
+        """The same where the result would be one of a request's intermediate ones, which neither option is for."""
+        return InputError(
+            f"{self.target}, which this request makes on the way, exists already with other content, such as of other "
+            "rows or options. Remove it, or give another directory with --artifacts."
+        )
+
+
 def apply(
     step: Step, source: Artifact, target: Path, *, data: Dataset | None = None, replace_existing: bool = False
 ) -> Artifact:
@@ -66,8 +86,7 @@ def apply(
     entry = STEPS.entries[step.name]
     if source.manifest.is_foreign:
         refuse(Path(source.manifest.root_path), f"taken by {step.name}")
-    if source.manifest.format != entry.takes:
-        raise InputError(f"{step.name} takes {entry.takes}; {source.path} is {source.manifest.format}.")
+    check_format(step.name, source)
     if step.needs_data and data is None:
         raise InputError(
             f"{step.name} needs data to calibrate on: give --data FILE (train or dev rows, not test rows)."
@@ -109,11 +128,14 @@ def apply(
             record, own = parity.compare(result, parent.examples, reference, lossy=step.lossy)
         golden.write(replace(parent, expected=own), directory)
         try:
-            return seal(directory, target, replace(manifest, parity=record), replace_existing=replace_existing)
+            sealed = seal(directory, target, replace(manifest, parity=record), replace_existing=replace_existing)
         except InputError:
             if replace_existing or not is_artifact(target):
                 raise
-            return existing(target, new_id)  # another run of the same command was sooner
+            sealed = existing(target, new_id)  # another run of the same command was sooner
+        if made.left is not None:
+            shutil.rmtree(made.left, ignore_errors=True)
+        return sealed
 
 
 def check_target(target: Path, source: Artifact, step: str, *, replace_existing: bool) -> None:
@@ -129,13 +151,14 @@ def check_target(target: Path, source: Artifact, step: str, *, replace_existing:
         there = open_artifact(target).manifest
         made_by = there.lineage[-1].step
         if there.root_id != source.manifest.root_id or made_by is None or made_by.name != step:
-            raise _occupied(target)
+            raise Occupied(target)
 
 
-def _occupied(target: Path) -> InputError:
-    return InputError(
-        f"{target} exists already with other content. Choose another name with -o, or replace it with --force."
-    )
+def check_format(step: str, source: Artifact) -> None:
+    """:raises InputError: if a step does not take what the source is"""
+    takes = STEPS.entries[step].takes
+    if source.manifest.format != takes:
+        raise InputError(f"{step} takes {takes}; {source.path} is {source.manifest.format}.")
 
 
 def existing(target: Path, wanted_id: str) -> Artifact:
@@ -147,7 +170,7 @@ def existing(target: Path, wanted_id: str) -> Artifact:
     if there.manifest.id == wanted_id:
         say(f"{target} is already there with just this content (id {wanted_id}); taken as it is.")
         return there
-    raise _occupied(target)
+    raise Occupied(target)
 
 
 def _golden_of(source: Artifact) -> Golden:

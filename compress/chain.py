@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.apply import apply, check_target
+from compress.apply import Occupied, apply, check_format, check_target
 from compress.steps import STEPS
 from ftc.errors import InputError, MissingExtra
 from ftc.quiet import quiet_libraries
@@ -46,15 +46,21 @@ def apply_all(
     for place, understood in enumerate(understood_by):
         step_class = STEPS.load(names[place])
         mine = {name: value for name, value in given.items() if name in understood}
+        check_format(names[place], source)
         step = step_class.for_model(source, data, **mine) if hasattr(step_class, "for_model") else step_class(**mine)
         last = place == len(names) - 1
-        source = apply(
-            step,
-            source,
-            (output if last else None) or named(source, step, artifacts),
-            data=data if step.needs_data else None,
-            replace_existing=force and last,
-        )
+        try:
+            source = apply(
+                step,
+                source,
+                (output if last else None) or named(source, step, artifacts),
+                data=data if step.needs_data else None,
+                replace_existing=force and last,
+            )
+        except Occupied as error:
+            if last:
+                raise
+            raise error.on_the_way() from error
     return source
 
 

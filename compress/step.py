@@ -20,6 +20,7 @@ class Made:
     :param preprocessing: how examples become its inputs; None if as for the parent
     :param pruning: what was taken out of the network, if this step did
     :param training: how the network was trained, if this step did
+    :param left: a directory that the step would go on from after a kill; it is removed once the result is sealed
     """
 
     run: RunInstructions
@@ -30,6 +31,7 @@ class Made:
     preprocessing: Preprocessing | None = None
     pruning: PruningRecord | None = None
     training: TrainingRecord | None = None
+    left: Path | None = None
 
 
 class Step(Protocol):

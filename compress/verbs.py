@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.apply import Occupied
 from compress.chain import Given, apply_all, check_understood, options_of_step
 from compress.convolutional import has_attention, is_convolutional
 from compress.route import formats, modes, route
@@ -196,7 +197,9 @@ def _pruning_rows(source: Artifact) -> int:
     spec = source.manifest.preprocessing
     if spec.kind == "text":
         return PRUNING_ROWS
-    return max(1, min(PRUNING_ROWS, _PRUNING_PIXELS // (spec.height * spec.width)))
+    from compress.pruning.rows import LEAST_ROWS
+
+    return max(LEAST_ROWS, min(PRUNING_ROWS, _PRUNING_PIXELS // (spec.height * spec.width)))
 
 
 def distill(
@@ -227,8 +230,18 @@ def distill(
         raise InputError(
             f"with --student, {source.path} is the teacher: leave out --teacher, or name that one in its place."
         )
+    for one in (source, teacher, student):
+        if one is not None and one.manifest.format != "huggingface":
+            made_of = "" if one.manifest.is_root else f" It was made of {one.manifest.root_path}."
+            raise InputError(
+                f"{one.path} is {one.manifest.format}; Hugging Face checkpoints teach and learn, before they are "
+                f"exported.{made_of}"
+            )
     if layers is not None:
-        student = prune(source, artifacts, data=data, given={"layers": layers})
+        try:
+            student = prune(source, artifacts, data=data, given={"layers": layers})
+        except Occupied as error:
+            raise error.on_the_way() from error
     if student is None:
         student, source = source, teacher or _root_of(source)
     return apply_all(

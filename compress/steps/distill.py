@@ -66,7 +66,7 @@ class Distill(Schedule):
     name: ClassVar[str] = "distill"
     needs_data: ClassVar[bool] = True
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
@@ -94,6 +94,11 @@ class Distill(Schedule):
                 f"{self.name} needs at least {LEAST_ROWS} rows, better thousands, labelled or not; "
                 f"there are {0 if data is None else len(data)}."
             )
+        if self.alpha < 1 and data.labels is None:
+            raise InputError(
+                f"--alpha {self.alpha:g} leaves a part of the loss to labels, and {data.source} has none: leave it "
+                "out, or give rows with labels."
+            )
         task = open_task(source)
         self._check_alike(source, task, data)
         if self.hidden_weight and not _comparable(source, self.teacher):
@@ -115,7 +120,6 @@ class Distill(Schedule):
             trained = fit(student, objective, rows, judge, self, place)
             student.save_pretrained(draft)
             carry(source.path, draft)
-            kept.forget(place)
         manifest = source.manifest
         metric = task.main_metric if data.labels is not None else f"agreement with {self.teacher.manifest.name}"
         return Made(
@@ -130,6 +134,7 @@ class Distill(Schedule):
                 judge,
                 teacher_id=self.teacher.manifest.id,
             ),
+            left=place,
         )
 
     def _targets(self, judged: Dataset) -> np.ndarray:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from compress.choices import TrainingPrecision
 from compress.training import kept
 from compress.training.kept import Course
 from compress.training.memory import fitting
 from compress.training.pace import Pace
 from compress.training.parameters import Depths, groups, unfreeze
-from compress.training.processes import is_first, leave_to_first, share_weights
+from compress.training.precision import computing_in
+from compress.training.processes import is_any, is_first, leave_to_first, share_weights
 from compress.training.quantization_aware import fake_quantized
 from compress.training.rows import LABELS, Batch, Rows, SimilarLengths
 from ftc.console import caution, progress, say
@@ -99,6 +99,7 @@ def fit(
     :param judged: labelled rows whose score says which weights are best; None to take the last weights
     :param place: a directory that this very training alone uses, for its states
     :param tested: labelled rows whose score with the best weights is told, and decides nothing
+    :raises InputError: if a run that was killed had another number of processes
     :raises RunError: if the loss becomes NaN before anything was better than at the beginning
     :raises SystemExit: in every process but the first, where several train together
     """
@@ -122,15 +123,18 @@ def _fit(
 ) -> Trained:
     set_seed(schedule.seed)
     state = kept.last_state(place)
-    course = Course((), 0.0) if state is None else state.course
-    if state is not None:
-        objective.restore(state.path)
-        say(f"going on from step {state.step} of a run that was stopped")
     arguments = _arguments(schedule, place)
     batch_size = arguments.train_batch_size  # of all the graphics processors that this process has
+    step_rows = batch_size * schedule.accumulation * arguments.world_size
+    course = Course((), 0.0, processes=arguments.world_size, step_rows=step_rows)
+    if state is not None:
+        kept.check_alike(state, arguments.world_size, step_rows)
+        course = replace(state.course, processes=arguments.world_size, step_rows=step_rows)
+        objective.restore(state.path)
+        say(f"going on from step {state.step} of a run that was stopped")
     sampler = SimilarLengths(rows.lengths(), batch_size * schedule.accumulation, schedule.seed)
     batches = math.ceil(math.ceil(len(rows) / batch_size) / arguments.world_size)
-    pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s)
+    pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s, course.judging_s)
     pace.tick(0 if state is None else state.step)
     arguments.max_steps = -1 if pace.steps is None else pace.steps
     arguments.num_train_epochs = _ENDLESS_EPOCHS
@@ -145,7 +149,7 @@ def _fit(
             run.ended = _after_divergence(error, run.course, place)
     if run.course.best is not None:
         if is_first():
-            kept.restore_best(place, model)
+            kept.restore_best(place, model, run.course.best.step)
         share_weights(model)
     trained = Trained(run.course, run.ended, None if tested is None else engine.score(tested))
     leave_to_first()
@@ -159,6 +163,7 @@ def _arguments(schedule: Schedule, place: Path) -> TrainingArguments:
         per_device_train_batch_size=schedule.batch_size,
         per_device_eval_batch_size=2 * schedule.batch_size,
         gradient_accumulation_steps=schedule.accumulation,
+        ddp_find_unused_parameters=schedule.gradual or None,  # layers that wait for their time have no gradient
         max_grad_norm=schedule.clip,
         activation_checkpointing=schedule.gradient_checkpointing,
         seed=schedule.seed,
@@ -238,11 +243,10 @@ class _Engine(Trainer):  # type: ignore[misc]
             logits = model(**batch.inputs).logits
             return torch.nn.functional.cross_entropy(logits, inputs[LABELS]), {"loss": None, "logits": logits}
         # not by the trainer's own setting, which would judge in bfloat16 what is kept in float32
-        is_bfloat16 = self._schedule.precision is TrainingPrecision.BFLOAT16
-        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=is_bfloat16):
+        with computing_in(self._schedule.precision, self.args.device):
             loss = self.objective(model, batch)
         value = float(loss.detach())
-        if not math.isfinite(value):
+        if is_any(not math.isfinite(value)):
             raise Diverged(f"the loss became NaN or infinite at step {self.state.global_step + 1}")
         self.losses.append(value)
         return loss
@@ -268,6 +272,7 @@ class _Run(TrainerCallback):  # type: ignore[misc]
         self._pace = pace
         self._place = place
         self._shown = 0
+        self._saved_best = None if course.best is None else course.best.step
         engine.add_callback(self)
 
     def train(self, state: kept.State | None) -> None:
@@ -293,7 +298,7 @@ class _Run(TrainerCallback):  # type: ignore[misc]
         reached = self._pace.reached(step)
         self.advance(reached - self._shown)
         self._shown = reached
-        if int(share * self._schedule.evaluations) >= len(self.course.points):
+        if self._pace.is_judging_due(len(self.course.points)):
             self._judge(step, state.epoch or 0.0)
         if share >= 1:
             self._end(control, "the epochs" if step == self._pace.steps else "the time budget")
@@ -304,15 +309,17 @@ class _Run(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.course = Course(self.course.points, self._pace.elapsed_s, tuple(self._engine.losses))
+        losses = tuple(self._engine.losses)
+        self.course = replace(self.course, spent_s=self._pace.elapsed_s, losses=losses, judging_s=self._pace.judging_s)
         if state.is_world_process_zero:
             self._engine.objective.save(kept.state_path(self._place, state.global_step))
             kept.complete(self._place, state.global_step, self.course)
+        self._saved_best = None if self.course.best is None else self.course.best.step
         self._pace.saved()
 
     def _end(self, control: TrainerControl, by: str) -> None:
         self.ended = by
-        self.course = Course(self.course.points, self._pace.elapsed_s)
+        self.course = replace(self.course, spent_s=self._pace.elapsed_s, losses=())
         control.should_training_stop = True
 
     def _is_stalled(self) -> bool:
@@ -322,14 +329,17 @@ class _Run(TrainerCallback):  # type: ignore[misc]
         return sum(point.step > best.step for point in self.course.points) >= patience
 
     def _judge(self, step: int, epoch: float) -> None:
+        self._pace.judging()
         losses, before = self._engine.losses, self.course.best
         loss = sum(losses) / len(losses) if losses else None
         losses.clear()
         score = None if self._engine.judged is None else self._engine.score(self._engine.judged)
-        self.course = Course((*self.course.points, CurvePoint(step, epoch, loss, score)), self._pace.elapsed_s)
+        points = (*self.course.points, CurvePoint(step, epoch, loss, score))
+        self.course = replace(self.course, points=points, spent_s=self._pace.elapsed_s, losses=())
         better = self.course.best is not before
         if better and self._engine.is_world_process_zero():
-            kept.keep_best(self._place, self._engine.model)
+            kept.keep_best(self._place, self._engine.model, step, self._saved_best)
+        self._pace.judged()
         if loss is not None:
             judged = "" if score is None else f", score {score:.4f}{' (best so far)' if better else ''}"
             say(f"  {self._pace.share:4.0%}  step {step}: loss {loss:.4f}{judged}")

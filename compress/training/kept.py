@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _DONE = "course.json"
 """Written last into a state: one without it was being written when its process ended."""
 
-_BEST = "best.safetensors"
-
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -32,11 +30,17 @@ class Course:
     :param points: what was seen at each evaluation, the first before the first step
     :param spent_s: seconds that it has taken, over all its runs
     :param losses: of the steps since the last point
+    :param judging_s: seconds that the last evaluation took
+    :param processes: how many train together; 0 if nothing says it
+    :param step_rows: rows of one step, in all of them; 0 if nothing says it
     """
 
     points: tuple[CurvePoint, ...]
     spent_s: float
     losses: tuple[float, ...] = ()
+    judging_s: float = 0.0
+    processes: int = 0
+    step_rows: int = 0
 
     @property
     def best(self) -> CurvePoint | None:
@@ -95,7 +99,24 @@ def last_state(place: Path) -> State | None:
     newest = max(found, key=_step)
     course = json.loads((newest / _DONE).read_text(encoding="utf-8"))
     points = tuple(CurvePoint(**point) for point in course["points"])
-    return State(newest, Course(points, course["spent_s"], tuple(course["losses"])))
+    return State(newest, Course(**{**course, "points": points, "losses": tuple(course["losses"])}))
+
+
+def check_alike(state: State, processes: int, step_rows: int) -> None:
+    """Refuse to go on from a state whose steps had other rows: its step numbers would stand for others.
+
+    :param processes: how many train together now
+    :param step_rows: rows of one step, in all of them
+    :raises InputError: if that is not as it was
+    """
+    before = state.course.processes, state.course.step_rows
+    if 0 in before or before == (processes, step_rows):
+        return
+    raise InputError(
+        f"{state.path.parent} keeps a training by {before[0]} processes with {before[1]} rows in a step; "
+        f"this is one by {processes} with {step_rows}. Go on with as many processes and graphics processors as before, "
+        "or remove that directory to begin anew."
+    )
 
 
 def state_path(place: Path, step: int) -> Path:
@@ -104,33 +125,51 @@ def state_path(place: Path, step: int) -> Path:
 
 
 def complete(place: Path, step: int, course: Course) -> None:
-    """Say that the state of a step is whole, and remove older ones."""
+    """Say that the state of a step is whole, and remove older ones, and weights that are the best of none."""
     path = state_path(place, step)
     _replace(path / _DONE, json.dumps(asdict(course)).encode())
     for other in place.glob("checkpoint-*"):
         if other != path:
             shutil.rmtree(other)
+    if course.best is not None:
+        _remove_best_but(place, {course.best.step})
 
 
-def keep_best(place: Path, model: nn.Module) -> None:
-    """Keep a network's weights as the best so far."""
+def keep_best(place: Path, model: nn.Module, step: int, saved: int | None) -> None:
+    """Keep a network's weights, those of a step, as the best so far.
+
+    :param saved: the best step of the newest state: a run that is killed goes on from there, and wants those weights
+    """
     from safetensors.torch import save_model
 
-    draft = place / f"{_BEST}.part"
+    path = _best_path(place, step)
+    draft = path.with_name(f"{path.name}.part")
     save_model(model, str(draft))
-    draft.replace(place / _BEST)
+    draft.replace(path)
+    _remove_best_but(place, {step, saved})
 
 
-def restore_best(place: Path, model: nn.Module) -> None:
-    """Give a network the best weights, which must have been kept."""
+def restore_best(place: Path, model: nn.Module, step: int) -> None:
+    """Give a network the best weights, those of a step, which must have been kept."""
     from safetensors.torch import load_model
 
-    load_model(model, str(place / _BEST))
+    load_model(model, str(_best_path(place, step)))
 
 
 def forget(place: Path) -> None:
     """Remove a training's directory: what it was for is sealed."""
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _best_path(place: Path, step: int) -> Path:
+    return place / f"best-{step}.safetensors"
+
+
+def _remove_best_but(place: Path, steps: set[int | None]) -> None:
+    wanted = {_best_path(place, step) for step in steps if step is not None}
+    for path in place.glob("best-*.safetensors"):
+        if path not in wanted:
+            path.unlink()
 
 
 def _step(path: Path) -> int:

@@ -23,6 +23,15 @@ def agreed(*values: float) -> tuple[float, ...]:
     return tuple(told.tolist())
 
 
+def is_any(flag: bool) -> bool:
+    """Whether something is so in any of the processes: then all of them know, and none waits for another."""
+    if not _are_several():
+        return flag
+    told = torch.tensor(float(flag), device=_device())
+    distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
+    return bool(told.item() > 0)
+
+
 def share_weights(model: nn.Module) -> None:
     """Give every process the first one's weights, in place."""
     if _are_several():

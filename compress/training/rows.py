@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from ftc.console import caution, progress, say
+from ftc.data.splits import deduplicated
+
 if TYPE_CHECKING:
     from ftc.data import Dataset
     from ftc.tasks.task import Task
@@ -82,18 +85,34 @@ class Rows:
         return np.fromiter(map(self.task.length, self.data.examples), np.int64, len(self.data))
 
 
+_HELD_OUT = 0x48454C44
+"""Makes of a seed another stream of random numbers than pruning takes its rows by, which is that of the seed alone."""
+
 _MOST_HELD_OUT = 2000
 """Rows that tell scores half a point apart; more would cost time that training needs."""
 
 
 def held_out(data: Dataset, part: float, seed: int) -> tuple[Dataset, Dataset | None]:
-    """The rows to train on, and the rows to judge with: a part (0-1) of all, at most 2,000; None if that is no row."""
-    rows = min(int(part * len(data)), _MOST_HELD_OUT)
-    if rows == 0:
+    """The rows to train on, and the rows to judge with: a part (0-1) of all, at most 2,000; None if that is no row.
+
+    Rows that repeat an earlier one are left out and counted aloud: none is on both sides.
+    """
+    if int(part * len(data)) == 0:
         return data, None
-    judged, training = data.split(rows, seed)
-    assert training is not None, "less than all is held out"
-    return training, judged
+    with progress("looking for rows that repeat"):
+        found = deduplicated(data, [])
+    if found.repeated:
+        say(f"left out of {data.source}, repeating an earlier row: {found.repeated}")
+    if found.contradictory:
+        caution(f"examples of {data.source} with several labels, of which the first counts: {found.contradictory}")
+    distinct = found.data
+    rows = min(int(part * len(distinct)), _MOST_HELD_OUT)
+    if rows == 0:
+        return distinct, None
+    order = np.random.default_rng((seed, _HELD_OUT)).permutation(len(distinct))
+    drawn = f"held-out={rows},seed={seed}"
+    judged, training = np.sort(order[:rows]).tolist(), np.sort(order[rows:]).tolist()
+    return distinct.part(training, f"not {drawn}"), distinct.part(judged, drawn)
 
 
 class SimilarLengths(Sampler[int]):

@@ -27,7 +27,8 @@ class Schedule:
     :param gradient_checkpointing: compute activations again instead of keeping them: less memory, more time
     :param quantization_aware: compute with numbers of 8 bits, so that the weights learn to bear them
     :param held_out: part (0-1) of the rows, at most 2,000, that judges the weights and trains none
-    :param evaluations: how often that is done, evenly over the training
+    :param evaluations: how often that is done, evenly over the training; less often where that would take more than
+        a fifth of `time_budget_s`
     :param patience: evaluations without a better score after which training stops; None for never
     :param train_layers: how many of the last encoder layers are trained, with what follows them; None for all
     :param gradual: layers join one after the other, from the last to the first, in the first half of the training

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress import parity
+from compress.training import kept, pace
 from compress.verbs import distill, prune, quantize
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset
 from ftc.data import load as load_data
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 from tests.conftest import TEXT_LABELS, WORDS, save_image_checkpoint, save_text_checkpoint
 
 FAST = {"epochs": 8.0, "learning_rate": 2e-3, "batch_size": 16, "evaluations": 2}
@@ -106,6 +108,54 @@ def test_options_that_make_no_sense(
 ) -> None:
     with pytest.raises(InputError, match=message):
         distill(text_root, tmp_path, data=unlabelled, teacher=text_root, given=given)
+
+
+def test_labels_that_are_asked_for_must_be_there(text_root: Artifact, unlabelled: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--alpha 0\.5.*has none"):
+        distill(text_root, tmp_path, data=unlabelled, teacher=text_root, given={"alpha": 0.5})
+
+
+@pytest.mark.parametrize("role", ["source", "teacher", "student"])
+def test_what_is_exported_neither_teaches_nor_learns(
+    text_root: Artifact, text_onnx: Artifact, unlabelled: Dataset, tmp_path: Path, role: str
+) -> None:
+    source = text_onnx if role == "source" else text_root
+    others = {} if role == "source" else {role: text_onnx}
+    with pytest.raises(InputError, match=r"tiny-bert-onnx is onnx; .*made of"):
+        distill(source, tmp_path, data=unlabelled, **others)
+
+
+def test_fewer_layers_of_other_rows_are_not_taken_and_not_replaced(
+    text_root: Artifact, unlabelled: Dataset, tmp_path: Path
+) -> None:
+    between = prune(text_root, tmp_path, data=unlabelled.head(100), given={"layers": 1})
+    with pytest.raises(InputError, match=r"on the way.*--artifacts") as told:
+        distill(text_root, tmp_path, data=unlabelled, layers=1, given=FAST, force=True)
+    assert str(between.path) in str(told.value)
+    assert "--force" not in str(told.value)
+    assert open_any(between.path).manifest == between.manifest
+
+
+def test_what_a_training_keeps_goes_when_its_result_is_sealed(
+    text_root: Artifact, unlabelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = open_any(save_text_checkpoint(tmp_path / "teacher", seed=4))
+    monkeypatch.setattr(pace, "_SAVED_EVERY_S", 0.0)
+    monkeypatch.setattr(pace, "_SAVING_SHARE", 1e9)
+
+    def full(*_: object, **__: object) -> None:
+        raise RunError("no space left")
+
+    def run() -> Artifact:
+        return distill(text_root, tmp_path / "made", data=unlabelled, teacher=teacher, given={**FAST, "epochs": 1.0})
+
+    with monkeypatch.context() as patched, pytest.raises(RunError, match="no space left"):
+        patched.setattr(parity, "compare", full)
+        run()
+    (place,) = (tmp_path / "made").glob(".ftc-training-*")
+    assert kept.last_state(place).step > 0, "what it has learned outlives what failed after it"
+    run()
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["tiny-bert-distilled"]
 
 
 def test_too_few_rows(text_root: Artifact, unlabelled: Dataset, tmp_path: Path) -> None:

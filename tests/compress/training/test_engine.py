@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from compress.choices import TrainingPrecision
-from compress.training import engine
+from compress.training import engine, pace
 from compress.training.engine import fit
 from compress.training.objectives import Labels
 from compress.training.rows import Batch, Rows
@@ -80,6 +81,49 @@ def test_patience_ends_a_training_that_gets_no_better(text_checkpoint: Path, row
     assert trained.ended == "3 evaluations without a better score"
 
 
+def test_judging_leaves_most_of_a_time_budget_to_training(
+    text_checkpoint: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now.s))
+
+    class TakesASecond(Labels):
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+            now.s += 1
+            return super().__call__(model, batch)
+
+    judged_after: list[float] = []
+
+    def judge(self: engine._Engine, rows: Rows) -> float:
+        now.s += 5
+        judged_after.append(now.s)
+        return 0.5
+
+    monkeypatch.setattr(engine._Engine, "score", judge)
+    schedule = Schedule(time_budget_s=40, batch_size=8, evaluations=10)
+    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(), rows, rows, schedule, tmp_path)
+    assert trained.ended == "the time budget"
+    assert now.s <= 41 + 1, "a second for the look at the memory"
+    assert trained.course.points[-1].step >= 20
+    assert len(judged_after) == len(trained.course.points) == 3, "before training, within it, and at its end"
+
+
+def test_cheap_judging_is_as_often_as_was_asked_for(
+    text_checkpoint: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now.s))
+
+    class TakesASecond(Labels):
+        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+            now.s += 1
+            return super().__call__(model, batch)
+
+    schedule = Schedule(time_budget_s=41, batch_size=8, evaluations=5)
+    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(), rows, rows, schedule, tmp_path)
+    assert len(trained.course.points) == 6
+
+
 def test_accumulated_gradients_are_those_of_one_large_batch(text_checkpoint: Path, rows: Rows, tmp_path: Path) -> None:
     def weights(place: str, batch_size: int, accumulation: int) -> torch.Tensor:
         schedule = Schedule(epochs=1, learning_rate=1e-3, batch_size=batch_size, accumulation=accumulation)
@@ -91,31 +135,6 @@ def test_accumulated_gradients_are_those_of_one_large_batch(text_checkpoint: Pat
         return model.classifier.weight.detach()
 
     torch.testing.assert_close(weights("one", 8, 1), weights("two", 4, 2), rtol=0, atol=2e-4)
-
-
-def test_a_batch_too_large_is_halved_and_taken_twice_as_often(
-    text_checkpoint: Path, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Large(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            if len(batch.rows) > 4:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-            return super().__call__(model, batch)
-
-    schedule = Schedule(epochs=1, batch_size=16)
-    trained = fit(trainable(text_checkpoint, schedule), Large(), rows, rows, schedule, tmp_path)
-    assert trained.course.points[-1].step == 3, "40 rows in steps of 16, as was asked for"
-    assert "4 are taken at once" in capsys.readouterr().err
-
-
-def test_what_does_not_fit_at_all_says_what_helps(text_checkpoint: Path, rows: Rows, tmp_path: Path) -> None:
-    class Larger(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-
-    schedule = Schedule(epochs=1)
-    with pytest.raises(RunError, match="--gradient-checkpointing"):
-        fit(trainable(text_checkpoint, schedule), Larger(), rows, None, schedule, tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"precision": TrainingPrecision.BFLOAT16}, {"gradient_checkpointing": True}])

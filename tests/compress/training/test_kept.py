@@ -11,11 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from compress.training import kept
+from compress.training.schedule import Schedule
 from ftc.data import Dataset
 from ftc.errors import InputError
+from ftc.manifest import CurvePoint
 from tests import forked
+from tests.compress.training.conftest import trainable
 from tests.conftest import save_text_checkpoint
 
 
@@ -35,6 +39,42 @@ def test_a_state_that_was_being_written_is_not_gone_on_from(tmp_path: Path) -> N
     state = kept.last_state(tmp_path)
     assert (state.step, state.course.spent_s) == (5, 3.5)
     assert not (tmp_path / "checkpoint-10").exists()
+
+
+def test_the_best_weights_of_a_state_outlive_better_ones_without_a_state(text_checkpoint: Path, tmp_path: Path) -> None:
+    model = trainable(text_checkpoint, Schedule())
+    weight = model.classifier.weight
+    place = tmp_path / "place"
+
+    def keep(step: int, saved: int | None) -> None:
+        with torch.no_grad():
+            weight.fill_(step)
+        kept.keep_best(place, model, step, saved)
+
+    def state(step: int, best: int) -> None:
+        kept.state_path(place, step).mkdir(parents=True)
+        points = (CurvePoint(0, 0.0, None, 0.1), CurvePoint(best, 1.0, 0.5, 0.9))
+        kept.complete(place, step, kept.Course(points, 1.0))
+
+    place.mkdir()
+    keep(3, None)
+    state(5, best=3)
+    keep(7, 3)
+    keep(9, 3)
+    found = kept.last_state(place)
+    assert found.course.best.step == 3
+    kept.restore_best(place, model, 3)
+    assert torch.equal(weight, torch.full_like(weight, 3)), "a run that is killed now goes on from these"
+    assert sorted(path.name for path in place.glob("best-*")) == ["best-3.safetensors", "best-9.safetensors"]
+    state(10, best=9)
+    assert [path.name for path in place.glob("best-*")] == ["best-9.safetensors"]
+
+
+def test_a_state_of_another_number_of_processes_is_not_gone_on_from(tmp_path: Path) -> None:
+    state = kept.State(tmp_path / "checkpoint-5", kept.Course((), 1.0, processes=2, step_rows=64))
+    kept.check_alike(state, 2, 64)
+    with pytest.raises(InputError, match=r"2 processes with 64 rows.*one by 1 with 32.*as many"):
+        kept.check_alike(state, 1, 32)
 
 
 _TRAINING = """
@@ -93,3 +133,34 @@ def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset
     curve = made["training"]["curve"]
     assert curve[-1]["step"] == 40, "36 rows, in steps of 4 in each of two processes"
     assert curve[-1]["loss"] < curve[1]["loss"]
+
+
+_BREAKING = """
+import os, sys
+from itertools import count
+from compress.training import engine, objectives
+calls, scores, whole = count(), count(), objectives.Distillation.__call__
+def breaks(self, model, batch):
+    broken = os.environ["RANK"] == "1" and next(calls) >= 12
+    return whole(self, model, batch) * (float("nan") if broken else 1.0)
+objectives.Distillation.__call__ = breaks
+engine._Engine.score = lambda self, rows: next(scores) / 100
+from ftc.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them(
+    text_checkpoint: Path, data: Dataset, tmp_path: Path
+) -> None:
+    teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
+    script = tmp_path / "breaking.py"
+    script.write_text(_BREAKING)
+    command = [str(script), "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
+    command += ["--epochs", "4", "--batch-size", "4", "--evaluations", "4", "--artifacts", str(tmp_path / "made")]
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
+    told = subprocess.run(launched, capture_output=True, text=True, check=False, timeout=240)
+    assert told.returncode == 0, told.stderr
+    training = json.loads(told.stdout)["training"]
+    assert training["ended"] == "the loss became NaN or infinite at step 13"
+    assert training["kept_step"] == 10, "the best weights before that, those of the first process in both"

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.training.rows import SimilarLengths, held_out
-from ftc.data import Dataset
+from compress.verbs import PRUNING_ROWS
+from ftc.data import Columns, Dataset
+
+
+def _texts(texts: list[str]) -> Dataset:
+    return Dataset(texts, None, "rows.csv", "abc", Columns(text="text"))
 
 
 def test_rows_are_held_out_once(data: Dataset) -> None:
     training, judged = held_out(data, 0.25, seed=0)
     assert (len(training), len(judged)) == (30, 10)
     assert held_out(data, 0.0, seed=0) == (data, None)
+    assert list(held_out(data, 0.25, seed=0)[1].examples) == list(judged.examples)
+    assert list(held_out(data, 0.25, seed=1)[1].examples) != list(judged.examples)
+
+
+def test_no_text_is_held_out_and_trained_on(capsys: pytest.CaptureFixture[str]) -> None:
+    training, judged = held_out(_texts([f"text {row % 150}" for row in range(400)]), 0.2, seed=0)
+    assert len(judged) == 30
+    assert not set(training.examples) & set(judged.examples)
+    assert set(training.examples) | set(judged.examples) == {f"text {row}" for row in range(150)}
+    assert "250" in capsys.readouterr().err
+
+
+def test_pruning_saw_no_more_of_the_rows_held_out_than_of_any() -> None:
+    data = _texts([f"text {row}" for row in range(10_000)])
+    _, judged = held_out(data, 0.1, seed=0)
+    seen = set(data.sample(PRUNING_ROWS, seed=0).examples) & set(judged.examples)
+    by_chance = 1000 * PRUNING_ROWS / 10_000
+    assert len(seen) == pytest.approx(by_chance, abs=5 * (by_chance * (1 - PRUNING_ROWS / 10_000) * 0.9) ** 0.5)
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
