@@ -122,8 +122,8 @@ def test_rows_that_leak_are_left_out_and_counted(
     data = rows_of(write_rows(tmp_path / "train.csv", extra=(*(line.upper() for line in copied), *repeated)))
     made = finetune(base, tmp_path / "made", data=data, test=rows_of(test, data), given={**FAST, "epochs": 1.0})
     told = capsys.readouterr().err
-    assert "5 rows" in told
-    assert "caution: 1 examples" in told
+    assert "being among the rows that are to judge: 5\n" in told
+    assert "with several labels, of which the first counts: 1\n" in told
     record = record_of(made)
     distinct = len({line.lower() for line in Path(data.source).read_text().splitlines()[1:91]})
     assert record.rows + record.held_out == distinct + 1
@@ -226,7 +226,7 @@ def test_rows_of_both_files_that_judge_are_left_out_of_one(
     test = rows_of(write_rows(tmp_path / "test.csv", rows=30, seed=1), data)
     both = rows_of(write_rows(tmp_path / "both.csv", rows=60, seed=1), data)
     made = finetune(base, tmp_path / "made", data=data, validation=both, test=test, given={**FAST, "epochs": 1.0})
-    assert "rows of" in capsys.readouterr().err
+    assert "being among the rows that are to judge: 30\n" in capsys.readouterr().err
     assert record_of(made).test_rows == 30
     assert record_of(made).held_out <= 30
 
