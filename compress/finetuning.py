@@ -11,7 +11,7 @@ from compress.apply import existing, versions
 from compress.training import kept
 from compress.training.defaults import usual_precision, usual_rate
 from compress.training.engine import fit
-from compress.training.lora import adapted, merged
+from compress.training.lora import adapted, matrices, merged
 from compress.training.objectives import Labels
 from compress.training.parameters import choose
 from compress.training.rows import Rows
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ftc.data import Dataset
 
 LEAST_ROWS = 20
-_METHOD = "finetune@1"
+_METHOD = "finetune@2"
 _TEST_SHARE = 0.1
 _VALIDATION_SHARE = 0.2
 _VALIDATION_SHARE_BESIDE_TEST = 0.1
@@ -57,6 +57,11 @@ class Finetuning(Schedule):
             raise InputError(f"--lora {self.lora}: give the rank of the updates, such as 16.")
         if self.lora is not None and (self.train_layers is not None or self.gradual):
             raise InputError("--lora trains its own weights: leave out --train-layers and --gradual.")
+        if self.lora is not None and self.quantization_aware:
+            raise InputError(
+                "--quantization-aware would round the updates of --lora apart from the weights that they are added to: "
+                "leave out one."
+            )
 
     @classmethod
     def for_base(cls, base: Base, rows: int, classes: int, **given: Any) -> Self:
@@ -102,23 +107,30 @@ def finetune(
     with quiet_libraries():
         base = open_base(base_path)
     given = given or {}
-    Finetuning(**given)  # what makes no sense is said before rows are read
+    Finetuning(**given)  # what makes no sense is said before anything is made
+    if validation is not None and "held_out" in given:
+        raise InputError(
+            f"--held-out takes rows of {data.source} to judge with, and --validation names others: leave out one."
+        )
     parts = _parts(data, validation, test, given.get("held_out"), given.get("seed", 0))
     options = Finetuning.for_base(base, len(parts.training), len(data.classes), **given)
-    new_id = content_id(base.id, _METHOD, _recorded(options), _fingerprint(parts))
+    recorded = _recorded(options) | {"classes": list(data.classes)}  # fingerprints know their numbers alone
+    new_id = content_id(base.id, _METHOD, recorded, _fingerprint(parts))
     check_replaceable(output)
     if is_artifact(output) and not force:
         return existing(output, new_id)
-    with draft(output) as directory, quiet_libraries():
+    with quiet_libraries():
         model = with_fresh_head(base, data.classes, options.seed)
+        choose(model, options)
+        if options.lora is not None:
+            matrices(model)  # refused before anything is written
+    with draft(output) as directory, quiet_libraries():
         _save(model, base_path, directory)
         # whatever keeps the result from being opened as a checkpoint is found before the training
         task = open_task(open_any(directory))
         place = output.absolute().parent / f".ftc-training-{new_id}"
         with kept.claimed(place):
-            if options.lora is None:
-                choose(model, options)
-            else:
+            if options.lora is not None:
                 model = adapted(model, options.lora)
             rows, tested = (Rows(part, task, part.labels) for part in (parts.training, parts.test))
             judged = None if parts.validation is None else Rows(parts.validation, task, parts.validation.labels)
@@ -172,9 +184,14 @@ def _parts(data: Dataset, validation: Dataset | None, test: Dataset | None, shar
     if test is None:
         training, test = stratified(training, _TEST_SHARE, seed)
     if validation is None and share != 0:
+        left = 1.0 if has_test else 1.0 - _TEST_SHARE
         if share is None:
-            share = _VALIDATION_SHARE_BESIDE_TEST if has_test else _VALIDATION_SHARE / (1 - _TEST_SHARE)
-        training, validation = stratified(training, share, seed)
+            share = _VALIDATION_SHARE_BESIDE_TEST if has_test else _VALIDATION_SHARE
+        if share >= left:
+            raise InputError(
+                f"--held-out {share:g}: {_TEST_SHARE:g} of the rows test, none are left to learn from. Hold out less."
+            )
+        training, validation = stratified(training, share / left, seed)
     if len(training) < LEAST_ROWS // 2:
         raise InputError(f"only {len(training)} rows of {data.source} are left to learn from; hold out less.")
     return Parts(training, validation, test)

@@ -60,8 +60,13 @@ class Depths:
 def choose(model: PreTrainedModel, schedule: Schedule) -> None:
     """Let the weights that the schedule names be trained, and freeze the others.
 
-    :raises InputError: if there are fewer layers than are to be trained
+    :raises InputError: if there are fewer layers than are to be trained, or activations cannot be computed again
     """
+    if schedule.gradient_checkpointing and not _can_checkpoint(model):
+        raise InputError(
+            f"--gradient-checkpointing: a {type(model).__name__} cannot compute its activations again. Leave it out; "
+            "--batch-size with --accumulation lowers memory too."
+        )
     depths = Depths.of(model)
     model.requires_grad_(True)
     wanted = schedule.train_layers
@@ -69,6 +74,12 @@ def choose(model: PreTrainedModel, schedule: Schedule) -> None:
         if wanted > depths.layers:
             raise InputError(f"--train-layers {wanted}: this network has {depths.layers} layers.")
         _train_from(model, depths, len(depths.levels) - 1 - wanted)
+
+
+def _can_checkpoint(model: PreTrainedModel) -> bool:
+    """Whether transformers would accept it: the class says so, and a module of it has the switch."""
+    has_switch = any(hasattr(module, "gradient_checkpointing") for module in model.modules())
+    return bool(model.supports_gradient_checkpointing) and has_switch
 
 
 def unfreeze(model: nn.Module, depths: Depths, share: float) -> None:

@@ -10,6 +10,9 @@ from ftc.errors import InputError
 
 DEFAULT_EPOCHS = 3.0
 
+_SEEDS = 2**32
+"""So many seeds NumPy's global generator takes, which transformers seeds with the others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -72,6 +75,12 @@ class Schedule:
             raise InputError(f"--train-layers {self.train_layers}: give how many layers are trained, 0 for none.")
         if self.gradual and self.train_layers is not None:
             raise InputError("--gradual trains all layers in the end, --train-layers some of them: choose one.")
+        if self.patience is not None and self.held_out == 0:
+            raise InputError(
+                "--patience waits for a better score, and --held-out 0 leaves no rows to score: leave out one."
+            )
+        if not 0 <= self.seed < _SEEDS:
+            raise InputError(f"--seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}.")
 
     @property
     def passes(self) -> float | None:

@@ -39,8 +39,8 @@ def finetune(
     """Train a pretrained text encoder or image model to tell the classes of your data.
 
     BASE is what save_pretrained wrote, with or without a head; a fresh one is made for the classes that DATA names. Of
-    each class, 7 : 2 : 1 rows train, validate and test, unless files are given for that. Rows that occur twice, or on
-    both sides, are left out and counted. The result is a checkpoint like any other.
+    each class, 7 : 2 : 1 rows train, validate and test, unless files are given for that, whose labels are matched by
+    name. Rows that occur twice, or on both sides, are left out and counted. The result is a checkpoint like any other.
 
     \b
     ftc finetune base/ --data train.csv
@@ -61,8 +61,8 @@ def finetune(
     training = {name: others.pop(name) for name in NAMES}
 
     def load(source: str, like: Dataset | None) -> Dataset:
-        classes = None if like is None else like.classes
-        return options.load_rows(source, modality, classes, need_labels=True, **others)
+        classes, owner = (None, None) if like is None else (like.classes, like.source)
+        return options.load_rows(source, modality, classes, need_labels=True, owner=owner, **others)
 
     rows = load(data, None)
     result = run(

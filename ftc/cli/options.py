@@ -170,9 +170,13 @@ def load_rows(
     classes: Sequence[str] | None,
     *,
     need_labels: bool,
+    owner: str | None = None,
     **columns: str | None,
 ) -> Dataset:
-    """Load the data that the column options name, matched to classes, or with those that it names itself."""
+    """Load the data that the column options name, matched to classes, or with those that it names itself.
+
+    :param owner: the data that the classes come from, None for a checkpoint's
+    """
     from ftc.data import Columns, load
 
     return load(
@@ -187,6 +191,7 @@ def load_rows(
         ),
         need_labels=need_labels,
         split=columns.get("split"),
+        owner=owner,
     )
 
 

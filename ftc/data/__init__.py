@@ -43,8 +43,9 @@ def load(
     pair: bool | None = None,
     need_labels: bool = False,
     split: str | None = None,
+    owner: str | None = None,
 ) -> Dataset:
-    """Read a dataset and match its labels to the classes of a checkpoint.
+    """Read a dataset and match its labels to the classes of a checkpoint, or of other data.
 
     :param source: a .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .npz file, a folder of images with one
         directory per class, a folder that ``save_to_disk`` of `datasets` wrote, or ``hub:NAME[:SPLIT]`` where
@@ -56,9 +57,13 @@ def load(
         pairs where the columns of one are found
     :param need_labels: refuse data without a label on every row
     :param split: the split of a dataset that has several
+    :param owner: the source of the data that the classes come from: labels are matched to them by name alone, as the
+        numbers of such classes are made up; None for a checkpoint's
     :raises InputError: whatever stands in the way of reading every row as it was written
     """
-    request = Request(source, modality, None if classes is None else tuple(classes), columns, pair, need_labels, split)
+    request = Request(
+        source, modality, None if classes is None else tuple(classes), columns, pair, need_labels, split, owner
+    )
     if source.startswith(HUB_PREFIX):
         from ftc.data import assemble, hub
 

@@ -94,7 +94,7 @@ def from_npz(path: Path, request: Request) -> Dataset:
             place=by_row,
             own_names=tuple(map(str, _array(path, own, source).ravel().tolist())) if own is not None else (),
         )
-        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels, owner=request.owner)
     content = (str(pixels.shape).encode(), pixels.tobytes())
     examples = OnAccess(Pixels(pixels), range(len(pixels)))
     return Dataset(examples, ids, source, fingerprint(taken, ids, content), taken, classes)

@@ -37,7 +37,7 @@ def dataset(table: Table, roots: FileRoots, request: Request) -> Dataset:
             place=table.place,
             own_names=table.class_names.get(taken.label, ()),
         )
-        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels, owner=request.owner)
     if taken.image is not None:
         from ftc.data.images import from_cells
 

@@ -66,6 +66,37 @@ def number_of(value: object) -> int | None:
     return int(text.partition(".")[0]) if WHOLE_NUMBER.fullmatch(text) else None
 
 
+def by_value(values: Sequence[object], classes: Sequence[str]) -> dict[object, int] | None:
+    """The id of the class whose name is the same whole number as each value, or None if one has no such class.
+
+    :param values: distinct values
+    """
+    known = {number_of(name): number for number, name in enumerate(classes)}
+    numbers = {value: number_of(value) for value in values}
+    ids = {value: known[number] for value, number in numbers.items() if number is not None and number in known}
+    return ids if len(ids) == len(values) else None
+
+
+def unnamed(where: str, values: Sequence[object], classes: Sequence[str], owner: str, advice: str) -> InputError:
+    """Labels that are not among those of other data, which alone say what its classes are called.
+
+    :param values: distinct values
+    :param owner: the data that the classes come from
+    :param advice: what to do, if the values themselves do not suggest it
+    """
+    known = names_of(classes, folded)
+    unknown = [value for value in values if folded(value) not in known]
+    if all(number_of(value) is not None for value in values):
+        advice = (
+            f"which number is which class of {owner} is said nowhere: write the names, or the same numbers, in both"
+        )
+    return InputError(
+        f"{where}: {len(unknown)} of {len(values)} different labels do not occur in {owner}: {some(unknown)}\n"
+        f"  its {len(classes)} classes are {some(classes)}\n"
+        f"  {advice}"
+    )
+
+
 def unmatched(where: str, values: Sequence[object], classes: Sequence[str], advice: str) -> InputError:
     """What cannot be matched, in the way that comes nearer to matching everything, and what could be.
 

@@ -40,6 +40,7 @@ class Request:
     pair: bool | None
     need_labels: bool
     split: str | None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,9 +54,9 @@ def from_folder(folder: Path, request: Request) -> Dataset:
             where=f"{request.source}: class directories",
             values=directories,
             place=images.__getitem__,
-            advice=f"name the directories after the checkpoint's classes{hint}",
+            advice=f"name the directories after the classes of {request.owner or 'the checkpoint'}{hint}",
         )
-        ids, classes = labels.resolve(column, request.classes, need=request.need_labels)
+        ids, classes = labels.resolve(column, request.classes, need=request.need_labels, owner=request.owner)
     elif request.need_labels:
         raise InputError(
             f"{request.source}: the images lie in no class directories, but labels are needed; "

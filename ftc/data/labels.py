@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftc.console import caution, say
-from ftc.data.classes import by_name, by_number, folded, names_of, number_of, some, text_of, unmatched
+from ftc.data.classes import (
+    by_name,
+    by_number,
+    by_value,
+    folded,
+    names_of,
+    number_of,
+    some,
+    text_of,
+    unmatched,
+    unnamed,
+)
 from ftc.errors import InputError
 
 UNLABELLED = -1  # what public test sets hold in place of a label
@@ -34,17 +45,18 @@ class LabelColumn:
 
 
 def resolve(
-    column: LabelColumn, classes: Sequence[str] | None, *, need: bool
+    column: LabelColumn, classes: Sequence[str] | None, *, need: bool, owner: str | None = None
 ) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
     """The class id of every row as `match` finds it, and the classes: those given, or those that the labels name.
 
     Classes that are taken from the labels are in the order of their numbers or, if they have names, of the alphabet.
 
+    :param owner: as for `match`
     :raises InputError: as `match` does, or if the labels name no classes
     """
     if classes is None:
         classes = _named_by(column)
-    ids = match(column, classes, need=need)
+    ids = match(column, classes, need=need, owner=owner)
     return ids, tuple(classes) if ids is not None else ()
 
 
@@ -71,13 +83,17 @@ def _hashable(value: object) -> object:
     return value if value.__hash__ is not None else str(value)
 
 
-def match(column: LabelColumn, classes: Sequence[str], *, need: bool) -> NDArray[np.int64] | None:
+def match(
+    column: LabelColumn, classes: Sequence[str], *, need: bool, owner: str | None = None
+) -> NDArray[np.int64] | None:
     """The class id of every row, (N,) int64, or None for a source without labels.
 
     Values are names if every one is the name of a class, exactly or but for case where that is unambiguous;
-    else numbers if every one is a whole number from 0 to the number of classes less one.
+    else numbers if every one is a whole number from 0 to the number of classes less one. Classes that other data
+    named are matched by name alone, as nobody knows their numbers; names that are numbers by their value.
 
     :param classes: the checkpoint's classes in the order of their ids
+    :param owner: the data that the classes come from, None for a checkpoint's
     :param need: whether a source without labels, or with gaps in them, is refused
     :raises InputError: if the values are neither names nor numbers of the classes
     """
@@ -88,11 +104,10 @@ def match(column: LabelColumn, classes: Sequence[str], *, need: bool) -> NDArray
     if not _is_labelled(column, distinct, classes, need):
         return None
     own = _own_names(column, distinct)
-    ids = by_name(distinct, classes) if own is None else _by_own_names(column, own, classes)
-    if ids is None:
-        ids = by_number(distinct, classes)
-    if ids is None:
-        raise unmatched(column.where, distinct, classes, column.advice)
+    if owner is None:
+        ids = _of_checkpoint(column, distinct, own, classes)
+    else:
+        ids = _of_data(column, distinct, own, classes, owner)
     return np.fromiter(map(ids.__getitem__, column.values), np.int64, len(column.values))
 
 
@@ -123,6 +138,33 @@ def _is_missing(value: object) -> bool:
 def _own_names(column: LabelColumn, distinct: Sequence[object]) -> dict[object, str] | None:
     numbers = by_number(distinct, column.own_names)
     return None if numbers is None else {value: column.own_names[number] for value, number in numbers.items()}
+
+
+def _of_checkpoint(
+    column: LabelColumn, distinct: Sequence[object], own: dict[object, str] | None, classes: Sequence[str]
+) -> dict[object, int]:
+    ids = by_name(distinct, classes) if own is None else _by_own_names(column, own, classes)
+    if ids is None:
+        ids = by_number(distinct, classes)
+    if ids is None:
+        raise unmatched(column.where, distinct, classes, column.advice)
+    return ids
+
+
+def _of_data(
+    column: LabelColumn, distinct: Sequence[object], own: dict[object, str] | None, classes: Sequence[str], owner: str
+) -> dict[object, int]:
+    """By the names that the source gives its own numbers, else by the labels themselves, never by places."""
+    named = None if own is None else by_name(list(dict.fromkeys(own.values())), classes)
+    if own is not None and named is not None:
+        return {value: named[name] for value, name in own.items()}
+    ids = by_name(distinct, classes)
+    if ids is None:
+        ids = by_value(distinct, classes)
+    if ids is None:
+        shown = distinct if own is None else list(own.values())
+        raise unnamed(column.where, shown, classes, owner, column.advice)
+    return ids
 
 
 def _by_own_names(column: LabelColumn, own: dict[object, str], classes: Sequence[str]) -> dict[object, int] | None:

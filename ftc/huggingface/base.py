@@ -69,12 +69,15 @@ def open_base(path: Path) -> Base:
 def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedModel:
     """The network in float32 with a head for these labels, all of whose weights are drawn at random.
 
+    The same seed draws the same head, and the same pooler where the base has none.
+
     :raises InputError: as `with_head` does
     """
     import torch
     import transformers
 
-    model, _ = with_head(base, labels)
+    transformers.set_seed(seed)  # with_head draws what the base does not have, such as a pooler
+    model, missing = with_head(base, labels)
     transformers.set_seed(seed)
     fresh = type(model)._from_config(model.config)
     body = f"{model.base_model_prefix}."
@@ -82,12 +85,9 @@ def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedM
         for (name, ours), drawn in zip(model.named_parameters(), fresh.parameters(), strict=True):
             if not name.startswith(body):
                 ours.copy_(drawn)
-    say(f"begins at random: {', '.join(dict.fromkeys(n.rpartition('.')[0] for n in _outside(model, body)))}")
+    drawn_names = [name for name, _ in model.named_parameters() if name in missing or not name.startswith(body)]
+    say(f"begins at random: {', '.join(dict.fromkeys(name.rpartition('.')[0] for name in drawn_names))}")
     return model
-
-
-def _outside(model: PreTrainedModel, body: str) -> list[str]:
-    return [name for name, _ in model.named_parameters() if not name.startswith(body)]
 
 
 def with_head(base: Base, labels: Sequence[str]) -> tuple[PreTrainedModel, tuple[str, ...]]:

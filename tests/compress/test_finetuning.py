@@ -38,7 +38,8 @@ def write_rows(path: Path, rows: int = 90, seed: int = 0, extra: tuple[str, ...]
 
 
 def rows_of(source: str, like: Dataset | None = None) -> Dataset:
-    return load_data(source, modality="text", classes=like.classes if like else None, need_labels=True)
+    classes, owner = (like.classes, like.source) if like else (None, None)
+    return load_data(source, modality="text", classes=classes, need_labels=True, owner=owner)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     place = tmp_path_factory.mktemp("tuned")
     return finetune(base, place / "intents", data=rows_of(write_rows(place / "rows.csv")), given=dict(FAST))
+
+
+@pytest.fixture(scope="module")
+def masked_base(base: Path) -> Path:
+    """An encoder as pretraining on masked words leaves it: without a pooler."""
+    path = base.with_name("masked")
+    shutil.copytree(base, path, ignore=shutil.ignore_patterns("model.safetensors"))
+    transformers.BertForMaskedLM.from_pretrained(base).save_pretrained(path)
+    return path
 
 
 def record_of(artifact: Artifact) -> TrainingRecord:
@@ -95,6 +105,14 @@ def test_the_same_command_takes_what_is_there(base: Path, tuned: Artifact) -> No
         finetune(base, tuned.path, data=rows_of(source), given={**FAST, "seed": 1})
 
 
+def test_other_names_of_the_same_classes_are_other_content(base: Path, tuned: Artifact, tmp_path: Path) -> None:
+    lines = (tuned.path.parent / "rows.csv").read_text().splitlines()
+    renamed = [f"{line.rpartition(',')[0]},{line.rpartition(',')[2]}-er" for line in lines[1:]]
+    (tmp_path / "rows.csv").write_text("\n".join([lines[0], *renamed]) + "\n")
+    with pytest.raises(InputError, match="other content"):
+        finetune(base, tuned.path, data=rows_of(str(tmp_path / "rows.csv")), given=dict(FAST))
+
+
 def test_rows_that_leak_are_left_out_and_counted(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,8 +122,8 @@ def test_rows_that_leak_are_left_out_and_counted(
     data = rows_of(write_rows(tmp_path / "train.csv", extra=(*(line.upper() for line in copied), *repeated)))
     made = finetune(base, tmp_path / "made", data=data, test=rows_of(test, data), given={**FAST, "epochs": 1.0})
     told = capsys.readouterr().err
-    assert "5 rows" in told
-    assert "caution: 1 examples" in told
+    assert "being among the rows that are to judge: 5\n" in told
+    assert "with several labels, of which the first counts: 1\n" in told
     record = record_of(made)
     distinct = len({line.lower() for line in Path(data.source).read_text().splitlines()[1:91]})
     assert record.rows + record.held_out == distinct + 1
@@ -189,6 +207,18 @@ def test_the_head_is_fresh_even_if_the_base_has_one_for_as_many_classes(tmp_path
     assert torch.equal(models[0].get_parameter(query), kept.get_parameter(query)), "the body is the base's"
 
 
+def test_one_seed_draws_one_head_and_one_pooler(
+    masked_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = []
+    for before in (1, 2):
+        torch.manual_seed(before)  # as another process would stand elsewhere
+        models.append(with_fresh_head(open_base(masked_base), ("no", "yes"), seed=5))
+    assert "begins at random: bert.pooler.dense, classifier\n" in capsys.readouterr().err
+    first, second = (model.state_dict() for model in models)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_rows_of_both_files_that_judge_are_left_out_of_one(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,7 +226,7 @@ def test_rows_of_both_files_that_judge_are_left_out_of_one(
     test = rows_of(write_rows(tmp_path / "test.csv", rows=30, seed=1), data)
     both = rows_of(write_rows(tmp_path / "both.csv", rows=60, seed=1), data)
     made = finetune(base, tmp_path / "made", data=data, validation=both, test=test, given={**FAST, "epochs": 1.0})
-    assert "rows of" in capsys.readouterr().err
+    assert "being among the rows that are to judge: 30\n" in capsys.readouterr().err
     assert record_of(made).test_rows == 30
     assert record_of(made).held_out <= 30
 
@@ -215,3 +245,50 @@ def test_the_recorded_score_is_the_checkpoint_s(base: Path, tmp_path: Path) -> N
     made = finetune(base, tmp_path / "made", data=data, test=test, given=given)
     answers = open_session(made).run(open_task(made).encode(test.examples))
     assert record_of(made).test_score == open_task(made).score(answers, test.labels)["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"held_out": 0.2}, "--held-out takes rows of .*--validation"),
+        ({"lora": 4, "quantization_aware": True}, "--quantization-aware.*--lora"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    base: Path, tuned: Artifact, tmp_path: Path, given: dict[str, object], message: str
+) -> None:
+    data = rows_of(str(tuned.path.parent / "rows.csv"))
+    with pytest.raises(InputError, match=message):
+        finetune(base, tmp_path / "made", data=data, validation=data, given={**FAST, **given})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_held_out_is_a_part_of_all_rows(base: Path, tmp_path: Path) -> None:
+    lines = [f"{CLASSES[row % 2]} {' '.join(f'{row:09b}')},{CLASSES[row % 2]}" for row in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    given = {**FAST, "epochs": 0.1, "held_out": 0.45}
+    record = record_of(finetune(base, tmp_path / "made", data=rows_of(str(tmp_path / "rows.csv")), given=given))
+    assert (record.rows, record.held_out, record.test_rows) == (90, 90, 20)
+
+
+@pytest.mark.parametrize("option", [{"lora": 4}, {"gradient_checkpointing": True}])
+def test_what_a_convolutional_network_cannot_do(tmp_path: Path, option: dict[str, object]) -> None:
+    base = save_image_checkpoint(tmp_path / "base")
+    np.savez(tmp_path / "rows.npz", x=np.arange(40 * 48).astype(np.uint8).reshape(40, 4, 4, 3), y=np.arange(40) % 2)
+    data = load_data(str(tmp_path / "rows.npz"), modality="image", classes=None, need_labels=True)
+    with pytest.raises(InputError, match=f"--{next(iter(option)).replace('_', '-')}.*ResNet.*Leave it out"):
+        finetune(base, tmp_path / "made", data=data, given={**FAST, **option})
+    assert {path.name for path in tmp_path.iterdir()} == {"base", "rows.npz"}
+
+
+def test_low_rank_updates_of_a_network_with_two_layers_in_its_head(tmp_path: Path) -> None:
+    base = save_text_checkpoint(tmp_path / "base", architecture="DistilBert")
+    made = finetune(
+        base,
+        tmp_path / "made",
+        data=rows_of(write_rows(tmp_path / "rows.csv")),
+        given={**FAST, "epochs": 1.0, "evaluations": 1, "lora": 4},
+    )
+    assert set(transformers.DistilBertForSequenceClassification.from_pretrained(made.path).state_dict()) == set(
+        transformers.DistilBertForSequenceClassification.from_pretrained(base).state_dict()
+    )

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from ftc.data import Dataset, load
+from ftc.data.labels import LabelColumn, match
 from ftc.errors import InputError
 
 
-def read(folder: Path, values: Sequence[object], classes: Sequence[str], *, need: bool = True) -> Dataset:
+def read(
+    folder: Path, values: Sequence[object], classes: Sequence[str], *, need: bool = True, owner: str | None = None
+) -> Dataset:
     rows = [json.dumps({"text": f"text {row}", "label": value}) for row, value in enumerate(values)]
     (folder / "a.jsonl").write_text("\n".join(rows))
-    return load(str(folder / "a.jsonl"), modality="text", classes=classes, need_labels=need)
+    return load(str(folder / "a.jsonl"), modality="text", classes=classes, need_labels=need, owner=owner)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +107,59 @@ def test_unlabelled_test_sets_are_read_without_labels(
     assert "read without labels" in capsys.readouterr().err
     with pytest.raises(InputError, match="labels are needed"):
         read(tmp_path, values, ["neg", "pos"])
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "ids"),
+    [
+        (["sports", "World"], ["Business", "Sports", "World"], [1, 2]),
+        ([1, 3, 2], ["1", "2", "3"], [0, 2, 1]),
+        (["1.0", "03"], ["1", "2", "3"], [0, 2]),  # the same numbers, however they are written
+        ([0, 1], ["0", "1"], [0, 1]),
+    ],
+)
+def test_classes_that_other_data_named_are_matched_by_name(
+    tmp_path: Path, values: list[object], classes: list[str], ids: list[int]
+) -> None:
+    data = read(tmp_path, values, classes, owner="train.csv")
+    assert data.labels is not None
+    assert data.labels.tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "message"),
+    [
+        (
+            [0, 1, 2],
+            ["Business", "Sports", "World"],
+            "3 of 3 .* do not occur in train.csv: 0, 1, 2\n.*\n.*which number is",
+        ),
+        ([0, 1, 2], ["1", "2", "3"], "1 of 3 different labels do not occur in train.csv: 0\n"),
+        (["sport", "World"], ["Sports", "World"], "'sport'\n.*'Sports', 'World'\n.*correct the labels"),
+    ],
+)
+def test_numbers_of_classes_that_other_data_named_mean_nothing(
+    tmp_path: Path, values: list[object], classes: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        read(tmp_path, values, classes, owner="train.csv")
+    assert "checkpoint" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("own", "classes", "ids"),
+    [
+        (["World", "Sports"], ["Sports", "World"], [1, 0]),  # numbers that the source names itself
+        (["cat", "dog"], ["0", "1"], [0, 1]),  # names that the other data does not have, but the numbers themselves
+        (["cat", "dog"], ["Sports", "World"], None),
+    ],
+)
+def test_names_that_a_source_gives_its_own_numbers(own: list[str], classes: list[str], ids: list[int] | None) -> None:
+    column = LabelColumn("test: column 'label'", [0, 1], str, tuple(own))
+    if ids is None:
+        with pytest.raises(InputError, match="'cat', 'dog'\n"):
+            match(column, classes, need=True, owner="train.csv")
+    else:
+        found = match(column, classes, need=True, owner="train.csv")
+        assert found is not None
+        assert found.tolist() == ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from compress.training import kept
 from compress.training.schedule import Schedule
@@ -88,13 +90,12 @@ main(sys.argv[1:])
 """
 
 
-def _killed(arguments: list[str], *, after_states: int) -> int:
+def _killed(arguments: list[str], place: Path, *, after_states: int) -> int:
     """Run the command line, and kill it hard once so many states are on disk; the process's exit code."""
     process = subprocess.Popen([sys.executable, "-c", _TRAINING, *arguments], stderr=subprocess.DEVNULL)
-    artifacts = Path(arguments[arguments.index("--artifacts") + 1])
     seen: set[str] = set()
     while process.poll() is None:
-        seen |= {path.parent.name for path in artifacts.glob(".ftc-training-*/checkpoint-*/course.json")}
+        seen |= {path.parent.name for path in place.glob(".ftc-training-*/checkpoint-*/course.json")}
         if len(seen) >= after_states:
             os.kill(process.pid, signal.SIGKILL)
         time.sleep(0.01)
@@ -110,15 +111,34 @@ def test_a_killed_run_ends_where_an_unkilled_one_ends(text_checkpoint: Path, dat
         return ["distill", str(text_checkpoint), *options, "--artifacts", str(tmp_path / artifacts)]
 
     assert forked.ftc(command("whole")).returncode == 0
-    assert _killed(command("killed"), after_states=3) == -signal.SIGKILL
+    assert _killed(command("killed"), tmp_path / "killed", after_states=3) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "tiny-bert-distilled").exists()
-    assert _killed(command("killed"), after_states=6) == -signal.SIGKILL
+    assert _killed(command("killed"), tmp_path / "killed", after_states=6) == -signal.SIGKILL
     assert forked.ftc(command("killed")).returncode == 0
     made = [tmp_path / place / "tiny-bert-distilled" for place in ("whole", "killed")]
     assert made[0].joinpath("model.safetensors").read_bytes() == made[1].joinpath("model.safetensors").read_bytes()
     curves = [json.loads((path / "ftc.json").read_text())["training"]["curve"] for path in made]
     assert curves[0] == curves[1]
     assert not list((tmp_path / "killed").glob(".ftc-training-*")), "what was kept for going on is gone"
+
+
+def test_a_killed_fine_tuning_draws_the_same_parts_again(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
+    base = shutil.copytree(text_checkpoint, tmp_path / "base", ignore=shutil.ignore_patterns("model.safetensors"))
+    transformers.BertForMaskedLM.from_pretrained(text_checkpoint).save_pretrained(base)  # without a pooler
+    options = ["--data", data.source, "--lora", "4", "--epochs", "4", "--batch-size", "4", "--evaluations", "4"]
+
+    def command(place: str) -> list[str]:
+        return ["finetune", str(base), *options, "-o", str(tmp_path / place / "made")]
+
+    assert forked.ftc(command("whole")).returncode == 0
+    assert _killed(command("killed"), tmp_path / "killed", after_states=3) == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "made").exists()
+    ended = forked.ftc(command("killed"))
+    assert ended.returncode == 0
+    assert "going on from step" in ended.stderr
+    made = [(tmp_path / place / "made" / "model.safetensors").read_bytes() for place in ("whole", "killed")]
+    assert made[0] == made[1]
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == ["made"]
 
 
 def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:

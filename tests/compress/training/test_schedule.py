@@ -53,6 +53,9 @@ def test_the_rate_rises_once_and_falls_to_nothing(warmup: float, decay: Decay, s
         ({"held_out": 1.0}, "--held-out 1"),
         ({"gradual": True, "train_layers": 1}, "choose one"),
         ({"weight_decay": float("nan")}, "--weight-decay nan"),
+        ({"patience": 2, "held_out": 0.0}, "--patience.*--held-out 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"seed": 2**32}, "--seed 4294967296: .* 4294967295"),
     ],
 )
 def test_schedules_that_make_no_sense(options: dict[str, object], message: str) -> None:

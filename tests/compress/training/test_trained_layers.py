@@ -33,6 +33,11 @@ def test_more_layers_than_there_are_is_an_error(text_checkpoint: Path) -> None:
         trainable(text_checkpoint, Schedule(train_layers=3))
 
 
+def test_networks_that_cannot_compute_activations_again(image_checkpoint: Path) -> None:
+    with pytest.raises(InputError, match=r"--gradient-checkpointing: a ResNet\w+ cannot"):
+        trainable(image_checkpoint, Schedule(gradient_checkpointing=True))
+
+
 def test_gradual_unfreezing_goes_from_the_answer_to_the_input(text_checkpoint: Path) -> None:
     model = load(text_checkpoint)
     depths = Depths.of(model)
