@@ -14,7 +14,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from compress.training.precision import computing_in
 from compress.training.rows import Batch
 from ftc.console import caution
-from ftc.errors import InputError, RunError
+from ftc.errors import RunError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +31,6 @@ def fitting(
 
     Rows of one step stay as many: a batch is divided by what its size can be divided by, by 2 if that is possible.
 
-    :raises InputError: if activations are to be computed again, and the network cannot do that
     :raises RunError: if not even a batch of one row fits
     """
     longest = np.argsort(rows.lengths(), kind="stable")[::-1].tolist()
@@ -66,8 +65,6 @@ def _as_in_training(model: PreTrainedModel, schedule: Schedule) -> Iterator[None
     was_training = model.training
     measured = {name: values.clone() for name, values in model.named_buffers()}
     if schedule.gradient_checkpointing:
-        if not model.supports_gradient_checkpointing:
-            raise InputError(f"--gradient-checkpointing: {type(model).__name__} cannot compute activations again.")
         model.activation_checkpointing_enable()
     try:
         yield model.train()
