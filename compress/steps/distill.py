@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -70,12 +71,12 @@ class Distill(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        if not self.temperature > 0:
+        if not 0 < self.temperature < math.inf:
             raise InputError(f"--temperature {self.temperature:g}: give a number above 0.")
         if not 0 <= self.alpha <= 1:
             raise InputError(f"--alpha {self.alpha:g}: give the weight of the teacher's answers, from 0 to 1.")
         for name in ("hidden_weight", "relation_weight"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give a number from 0.")
 
     @classmethod

@@ -98,6 +98,8 @@ def test_teachers_that_do_not_fit(text_root: Artifact, unlabelled: Dataset, tmp_
     ("given", "message"),
     [
         ({"temperature": 0.0}, "--temperature 0"),
+        ({"temperature": float("inf")}, "--temperature inf"),
+        ({"hidden_weight": float("inf")}, "--hidden-weight inf"),
         ({"alpha": 1.5}, "--alpha 1.5"),
         ({"relation_weight": -1.0}, "--relation-weight -1"),
         ({"keep": 0.5}, "--keep is no option of distill"),
