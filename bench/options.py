@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.intervals import PROCESS_SPREAD, Z
+from bench.intervals import LEAST_SPREAD, Z
 from bench.remote import LIMIT_S
 from ftc.errors import InputError
 from ftc.measurement import Arrivals, Cell, Scenario
@@ -18,7 +18,7 @@ DEVICES = ("cpu", "cuda")
 
 MOST_SEED = 2**32 - 1
 
-FINEST = math.ceil(1000 * Z * PROCESS_SPREAD) / 1000
+FINEST = math.ceil(1000 * Z * LEAST_SPREAD) / 1000
 """The narrowest precision that may be asked for: what two processes of the same file differ by is always in it."""
 
 
