@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from ftc.data import Example
 
 
+_BEFORE_OTHERS = ("around", "turn")
+"""After these another candidate may be timed; threads that still spin would slow it down."""
+
+
 class Subject:
     """An opened candidate with the timed examples already encoded: a timed call is the model alone."""
 
@@ -157,7 +161,8 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 answer, outputs = _asked(subject, request, arrays)
         except FtcError as error:
             answer = {"failed": str(error)}
-        rest()
+        if request["do"] in _BEFORE_OTHERS:
+            rest()
         wire.send(replies, answer, outputs)
 
 
