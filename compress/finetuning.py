@@ -41,8 +41,8 @@ _VALIDATION_SHARE_BESIDE_TEST = 0.1
 _USUAL_STEPS = 900
 _USUAL_STEPS_OF_CLASS = 13
 _USUAL_EPOCHS = (3.0, 10.0)
-"""Of a MiniLM, 6 epochs of TREC (6 classes, 906 steps) did as well as 10: 0.962 and 0.958 of 500 test rows. Banking77
-still gained up to the 7th (1,970 steps)."""
+"""Of a MiniLM, 6 epochs of TREC (6 classes, 906 steps) did as well as 10: 0.962 and 0.958 of 500 test rows. On
+Banking77 (77 classes) it was best after 1,382 of 1,974 steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
