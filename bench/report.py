@@ -120,14 +120,13 @@ def _cell_name(cell: Cell) -> str:
 
 
 def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
-    root_ratio = standing.ratio_to_root
     return (
         _number(standing.candidate.size_bytes, 1e-6, 1),
         _number(standing.p50_ns, 1e-6, 2),
         _number(standing.p90_ns, 1e-6, 2),
         _number(standing.p99_ns, 1e-6, 2),
         _interval(standing.ratio_to_float_onnx),
-        f"{root_ratio.value:.2f}" if root_ratio is not None else "-",
+        _to_root(standing),
         _number(standing.rows_per_second, 1, 0),
         _number(standing.metrics.get(metric), 1, 4),
         _drop(standing),
@@ -136,6 +135,12 @@ def _cells(standing: Standing, metric: str) -> tuple[str, ...]:
         _number(standing.peak_gpu_bytes, 1e-6, 0),
         _number(standing.power_w, 1, 0),
     )
+
+
+def _to_root(standing: Standing) -> str:
+    """With its interval where it is the only ratio."""
+    ratio = standing.ratio_to_root
+    return _interval(ratio) if ratio is None or standing.ratio_to_float_onnx is None else f"{ratio.value:.2f}"
 
 
 def _drop(standing: Standing) -> str:

@@ -238,6 +238,8 @@ def distill(
                 f"exported.{made_of}"
             )
     if layers is not None:
+        check_understood(given or {}, options_of_step("distill"), "distill")
+        STEPS.load("distill")(teacher=source, **(given or {}))  # what makes no sense is said before anything is made
         try:
             student = prune(source, artifacts, data=data, given={"layers": layers})
         except Occupied as error:

@@ -148,7 +148,10 @@ def seal(draft_path: Path, target: Path, manifest: Manifest, *, replace_existing
     manifest_path = draft_path / manifests.FILE_NAME
     manifest_path.write_text(manifests.to_json(manifest), encoding="utf-8")
     _flushed_sha256(manifest_path)
-    draft_path.chmod(0o755)  # mkdtemp makes it private
+    # temporary directories are private, and so are weights as safetensors writes them; a service may be another user
+    mode = manifest_path.stat().st_mode & 0o777  # what the user's umask allows
+    for path in (draft_path, *draft_path.rglob("*")):
+        path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
     with _making_way(target, replace_existing):
         draft_path.rename(target)
     return Artifact(target, manifest)

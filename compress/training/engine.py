@@ -150,6 +150,11 @@ def _fit(
     if run.course.best is not None:
         if is_first():
             kept.restore_best(place, model, run.course.best.step)
+            if run.course.best.step == 0 < run.course.points[-1].step:
+                caution(
+                    "no evaluation was better than the one at the beginning: the result has the weights that it began "
+                    "with. Give more rows, a longer --time-budget or more --epochs."
+                )
         share_weights(model)
     trained = Trained(run.course, run.ended, None if tested is None else engine.score(tested))
     leave_to_first()

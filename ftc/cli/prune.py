@@ -68,16 +68,17 @@ def prune(
     Heads and neurons of a transformer, or channels of a convolutional network, compete for what stays, all layers
     together, by how much the answers on DATA depend on them. What is left is solved for by least squares, so that it
     answers as the whole network did. Labels are not needed; with them the accuracy before and after is told, on rows
-    that decided nothing. The result is a checkpoint: export it, quantize it, prune it on, or load it with
-    ftc.checkpoint.load.
+    that decided nothing (not with --vocabulary, which takes all). The result is a checkpoint: export it, quantize it,
+    prune it on, or load it with ftc.checkpoint.load.
 
     With --layers, whole encoder layers go, those first that answers depend on least.
 
     With --target-speedup, heads and neurons compete for the time that they take with --runtime on this machine:
     networks of several shapes are exported and timed beside the whole one, until one is as fast as asked.
 
-    With --vocabulary, the embedding table keeps the tokens of DATA, special ones, and single characters, so that other
-    words fall into pieces. Texts whose tokens all stay are answered as before; multilingual models shrink most.
+    With --vocabulary, the embedding table keeps the tokens of DATA (give all the rows you have), special ones, and
+    single characters, so that other words fall into pieces. Texts whose tokens all stay are answered as before;
+    multilingual models shrink most.
 
     \b
     ftc prune ckpt/ --data train.csv

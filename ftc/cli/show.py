@@ -109,7 +109,8 @@ def training(record: TrainingRecord) -> list[str]:
     """How a network was trained and what it brought, one line each."""
     last = record.curve[-1]
     lines = [
-        f"{record.objective}, {record.rows} rows, {last.step} steps ({last.epoch:.1f} epochs), ended by {record.ended}"
+        f"{record.objective}, {record.rows} rows, {last.step} step{'' if last.step == 1 else 's'} "
+        f"({last.epoch:.1f} epochs), ended by {record.ended}"
     ]
     if record.score_before is not None and record.score_after is not None:
         lines.append(

@@ -110,6 +110,9 @@ def test_options_that_make_no_sense(
 ) -> None:
     with pytest.raises(InputError, match=message):
         distill(text_root, tmp_path, data=unlabelled, teacher=text_root, given=given)
+    with pytest.raises(InputError, match=message):
+        distill(text_root, tmp_path, data=unlabelled, layers=1, given=given)
+    assert not list(tmp_path.iterdir()), "refused before the student was made"
 
 
 def test_labels_that_are_asked_for_must_be_there(text_root: Artifact, unlabelled: Dataset, tmp_path: Path) -> None:

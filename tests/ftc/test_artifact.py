@@ -66,6 +66,21 @@ def test_what_is_sealed_reads_back_as_it_was(tmp_path: Path, manifest: Manifest)
     assert find_artifacts(tmp_path) == (opened,)
 
 
+@pytest.mark.parametrize(("umask", "modes"), [(0o022, (0o755, 0o644)), (0o077, (0o700, 0o600))])
+def test_what_is_sealed_may_be_read_by_whom_the_umask_lets(
+    tmp_path: Path, manifest: Manifest, umask: int, modes: tuple[int, int]
+) -> None:
+    before = os.umask(umask)
+    try:
+        with draft(tmp_path / "out") as directory:
+            (directory / "model.onnx").write_bytes(b"model")
+            (directory / "model.onnx").chmod(0o600)
+            sealed = seal(directory, tmp_path / "out", manifest)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (sealed.path, sealed.model_path)] == list(modes)
+
+
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), draft(tmp_path / "out") as directory:
         (directory / "model.onnx").write_bytes(b"half")

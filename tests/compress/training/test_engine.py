@@ -30,6 +30,17 @@ def test_training_learns_and_leaves_the_best_weights(text_checkpoint: Path, rows
     assert trained.ended == "the epochs"
 
 
+def test_a_training_that_brought_nothing_says_so(
+    text_checkpoint: Path, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = Schedule(epochs=1, learning_rate=1e-12, batch_size=8, evaluations=2)
+    model = trainable(text_checkpoint, schedule)
+    trained = fit(model, Labels(), rows, rows, schedule, tmp_path)
+    assert trained.course.best is not None
+    assert trained.course.best.step == 0
+    assert "the result has the weights that it began with" in capsys.readouterr().err
+
+
 def test_the_same_seed_trains_the_same_weights(text_checkpoint: Path, rows: Rows, tmp_path: Path) -> None:
     def weights(place: str, seed: int) -> torch.Tensor:
         schedule = Schedule(epochs=2, learning_rate=1e-3, batch_size=8, seed=seed)
