@@ -20,6 +20,9 @@ from ftc.console import progress
 MOST_QUERIES = 4096
 LEAST_QUERIES = 8
 
+LEAST_LEFT = 0.5
+"""Part of the budget that rounds are planned for though warming up took longer: a call or two would tell nothing."""
+
 WARMING = 4
 """Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
 
@@ -32,7 +35,8 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
     whole = tuple(tuple(range(count)) for count in counts)
     pass_ns = _warm_up(well, whole)
     well = {name: trial for name, trial in well.items() if not trial.has_failed}
-    calls = plan.fit(pass_ns, counts, len(well), patience.left_ns)
+    left_ns = max(patience.left_ns, LEAST_LEFT * patience.budget_ns)
+    calls = plan.fit(pass_ns, counts, len(well), left_ns)
     arrivals = None
     if options.rate_per_s is not None:
         arrivals, queries = _arrivals(options, len(well))
@@ -48,7 +52,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals_ns=arrivals,
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
-        between=Lives(well, timed, [picks[::WARMING] for picks in whole], patience.left_ns / 1e9).renew,
+        between=Lives(well, timed, [picks[::WARMING] for picks in whole], left_ns / 1e9).renew,
     )
 
 
