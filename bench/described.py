@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.leaderboard import Leaderboard
 from bench.statistics import floor
+from ftc.console import counted
 from ftc.measurement import Conditions, Form
 
 FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
@@ -39,11 +40,6 @@ def empty(board: Leaderboard) -> list[str]:
                 "give more rows, a longer --time-budget, or a finer --precision"
             )
     return remarks
-
-
-def counted(number: float, what: str) -> str:
-    """A number with its noun."""
-    return f"{number:.9g} {what}{'' if number == 1 else 's'}"
 
 
 def sizes(conditions: Conditions) -> str:

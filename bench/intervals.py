@@ -29,8 +29,8 @@ PROCESS_SPREAD = 0.025
 
 Where its memory happens to lie decides how fast a process is for as long as it lives, so that no number of rounds
 shows it (Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). Sixteen pairs of
-processes with the same MiniLM differed by so much on a quiet machine. It is allowed for where a candidate has had fewer
-processes than show how far they differ (`bench.lives`).
+processes with the same MiniLM differed by about so much beyond chance (benchmarks/processes.py). It is allowed for
+where a candidate has had fewer processes than show how far they differ (`bench.lives`).
 """
 
 LEAST_SPREAD = 0.007
@@ -146,7 +146,7 @@ def _by_processes(logs: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[np
     """The rounds of each pair of processes; none where one of the two has had too few, or a round of each."""
     rounds = {known: logs[[pair == known for pair in pairs]] for known in dict.fromkeys(pairs)}
     whole = {known: part for known, part in rounds.items() if len(part) > 1}
-    fewest = min((len({pair[side] for pair in whole}) for side in (0, 1)), default=0)
+    fewest = min(len({pair[side] for pair in whole}) for side in (0, 1))
     return list(whole.values()) if fewest >= LEAST_PROCESSES else []
 
 

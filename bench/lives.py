@@ -26,8 +26,8 @@ class Lives:
 
     Where its memory happens to lie decides how fast a process is, and no number of rounds shows it (Kalibera & Jones,
     "Rigorous Benchmarking in Reasonable Time", ISMM 2013, section 4). One of two processes with the same MiniLM was
-    3.8 % ahead over 48 rounds on a quiet machine, and with both started anew every six rounds 0.7 %
-    (benchmarks/processes.py). So rounds of one run come from several processes, and the interval covers them.
+    4.5 % ahead over 96 rounds, and with both started anew every six rounds 1.2 % (benchmarks/processes.py). So rounds
+    of one run come from several processes, and the interval covers them.
 
     What opens so slowly that the time does not hold enough lives of it, lives once.
 
@@ -67,9 +67,10 @@ class Lives:
         if not names or began - self._born_s < self._life_s:
             return {}
         with ThreadPoolExecutor(available_cores()) as threads:
-            reasons = dict(zip(names, threads.map(self._opened, names), strict=True))
+            opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
+            reasons = dict(zip(names, opened, strict=True))
         for name in names:
-            reasons[name] = reasons[name] or self._warmed(name)
+            reasons[name] = reasons[name] or _reason(lambda: self.trials[name].turn(self.warming))  # noqa: B023 - at once
         self._begin(self.clock() - began)
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -80,18 +81,11 @@ class Lives:
         if cost_s <= MOST_SHARE * longest_s:
             self._life_s = min(self._life_s, longest_s - cost_s)
 
-    def _opened(self, name: str) -> str | None:
-        """Why that failed; None if it did not."""
-        try:
-            self.trials[name].renew(self.timed)
-        except WorkerError as error:
-            return str(error)
-        return None
 
-    def _warmed(self, name: str) -> str | None:
-        """Why that failed; None if it did not."""
-        try:
-            self.trials[name].turn(self.warming)
-        except WorkerError as error:
-            return str(error)
-        return None
+def _reason(work: Callable[[], object]) -> str | None:
+    """Why a candidate could not do that; None if it could."""
+    try:
+        work()
+    except WorkerError as error:
+        return str(error)
+    return None

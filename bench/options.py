@@ -19,7 +19,7 @@ DEVICES = ("cpu", "cuda")
 MOST_SEED = 2**32 - 1
 
 FINEST = math.ceil(1000 * Z * LEAST_SPREAD) / 1000
-"""The narrowest precision that may be asked for: what two processes of the same file differ by is always in it."""
+"""The narrowest precision that may be asked for: every interval allows for so much."""
 
 
 @dataclass(frozen=True, slots=True)

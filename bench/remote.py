@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ LIMIT_S = 300.0
 """What a worker may take for one answer; a large model may take minutes to load."""
 
 _SLOWER = 3.0
-"""Many rows at once may take so many times as long for each as the first row took, if that is more."""
+"""Many rows at once may take so many times as long for each as rows before them took, if that is more."""
 
 
 class WorkerError(RunError):
@@ -179,6 +180,7 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         limit_s = max(self.limit_s, _SLOWER * rows * self._row_s)
+        began = time.monotonic()
         watch = threading.Timer(limit_s, self._hung)
         watch.daemon = True
         watch.start()
@@ -198,6 +200,8 @@ class Worker:
             raise WorkerError(_post_mortem(self.process.wait(), str(request["do"]), self._words))
         if "failed" in reply[0]:
             raise WorkerError(reply[0]["failed"])
+        if rows > 1:  # a first call may be slow for reasons of its own
+            self._row_s = min(self._row_s, (time.monotonic() - began) / rows)
         return reply
 
     def _hung(self) -> None:

@@ -14,12 +14,11 @@ from compress.training.engine import fit
 from compress.training.lora import adapted, matrices, merged
 from compress.training.objectives import Labels
 from compress.training.parameters import choose
-from compress.training.rows import Rows
+from compress.training.rows import Rows, apart
 from compress.training.schedule import Schedule
 from ftc.artifact import Artifact, check_replaceable, content_id, draft, is_artifact, seal
 from ftc.checkpoint import open_any
-from ftc.console import caution, say
-from ftc.data.splits import deduplicated, stratified
+from ftc.data.splits import stratified
 from ftc.errors import InputError
 from ftc.huggingface.base import Base, open_base, with_fresh_head
 from ftc.huggingface.files import carry
@@ -178,8 +177,8 @@ def _parts(data: Dataset, validation: Dataset | None, test: Dataset | None, shar
             f"{data.source} has {len(data)} rows; fine-tuning takes at least {LEAST_ROWS}, better hundreds."
         )
     if validation is not None and test is not None:
-        validation = _apart(validation, [test])
-    training = _apart(data, [part for part in (validation, test) if part is not None])
+        validation = apart(validation, [test])
+    training = apart(data, [part for part in (validation, test) if part is not None])
     has_test = test is not None
     if test is None:
         training, test = stratified(training, _TEST_SHARE, seed)
@@ -195,18 +194,6 @@ def _parts(data: Dataset, validation: Dataset | None, test: Dataset | None, shar
     if len(training) < LEAST_ROWS // 2:
         raise InputError(f"only {len(training)} rows of {data.source} are left to learn from; hold out less.")
     return Parts(training, validation, test)
-
-
-def _apart(data: Dataset, judging: list[Dataset]) -> Dataset:
-    """The rows that occur once, and not among those that judge; what was left out is said."""
-    found = deduplicated(data, judging)
-    if found.leaking:
-        caution(f"left out of {data.source}, being among the rows that are to judge: {found.leaking}")
-    if found.repeated:
-        say(f"left out of {data.source}, repeating an earlier row: {found.repeated}")
-    if found.contradictory:
-        caution(f"examples of {data.source} with several labels, of which the first counts: {found.contradictory}")
-    return found.data
 
 
 def _fingerprint(parts: Parts) -> str:

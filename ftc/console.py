@@ -48,6 +48,11 @@ def plain(text: str) -> str:
     )
 
 
+def counted(number: float, what: str) -> str:
+    """A number with its noun."""
+    return f"{number:.9g} {what}{'' if number == 1 else 's'}"
+
+
 def say(message: str) -> None:
     """A remark on what is being done, such as which columns were taken."""
     if not verbosity.quiet:

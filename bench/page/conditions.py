@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench import described
-from bench.described import counted
 from bench.leaderboard import Leaderboard
+from ftc.console import counted
 from ftc.measurement import Conditions, Machine, Run
 
 

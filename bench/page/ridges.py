@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import statistics
-from bench.described import counted
 from bench.leaderboard import Leaderboard
 from bench.page.axis import Axis, Tick, positive
 from bench.page.marks import Mark, mark
 from bench.page.words import milliseconds
+from ftc.console import counted
 from ftc.measurement import Run
 
 WIDTH = 1000

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from bench.described import counted
 from bench.leaderboard import Leaderboard
 from bench.page import pareto
 from bench.page.axis import Axis, Tick, linear, positive
 from bench.page.marks import Mark, mark
 from bench.page.pareto import Placed
 from bench.page.words import milliseconds
+from ftc.console import counted
 
 LARGEST_PX = 13.0
 SMALLEST_PX = 3.5

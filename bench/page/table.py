@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.described import counted
 from bench.intervals import Ratio
 from bench.leaderboard import Leaderboard
 from bench.page.marks import Mark, mark
 from bench.page.words import NONE, TIMES, interval, milliseconds, number
 from bench.standing import Standing, Verdict
+from ftc.console import counted
 from ftc.measurement import Cell
 
 _SAID: tuple[Verdict, ...] = ("slower", "failed")

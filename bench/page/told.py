@@ -12,6 +12,7 @@ from bench.page.groups import Found, Gathered
 from bench.page.view import Group, OtherRun, Page, RunView, Section, State
 from bench.standing import judge_of
 from ftc import __version__
+from ftc.console import counted
 from ftc.measurement import Run
 
 
@@ -95,7 +96,7 @@ def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Secti
 
 def _ranked(board: Leaderboard, reference: str | None) -> str:
     """How the ranking came about."""
-    budget = f"within {described.counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
+    budget = f"within {counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
     return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals."
 
 

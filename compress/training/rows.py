@@ -99,13 +99,7 @@ def held_out(data: Dataset, part: float, seed: int) -> tuple[Dataset, Dataset | 
     """
     if int(part * len(data)) == 0:
         return data, None
-    with progress("looking for rows that repeat"):
-        found = deduplicated(data, [])
-    if found.repeated:
-        say(f"left out of {data.source}, repeating an earlier row: {found.repeated}")
-    if found.contradictory:
-        caution(f"examples of {data.source} with several labels, of which the first counts: {found.contradictory}")
-    distinct = found.data
+    distinct = apart(data, [])
     rows = min(int(part * len(distinct)), _MOST_HELD_OUT)
     if rows == 0:
         return distinct, None
@@ -113,6 +107,19 @@ def held_out(data: Dataset, part: float, seed: int) -> tuple[Dataset, Dataset | 
     drawn = f"held-out={rows},seed={seed}"
     judged, training = np.sort(order[:rows]).tolist(), np.sort(order[rows:]).tolist()
     return distinct.part(training, f"not {drawn}"), distinct.part(judged, drawn)
+
+
+def apart(data: Dataset, judging: Sequence[Dataset]) -> Dataset:
+    """The rows that occur once, and not among those that judge; what was left out is said."""
+    with progress("looking for rows that repeat"):
+        found = deduplicated(data, judging)
+    if found.leaking:
+        caution(f"left out of {data.source}, being among the rows that are to judge: {found.leaking}")
+    if found.repeated:
+        say(f"left out of {data.source}, repeating an earlier row: {found.repeated}")
+    if found.contradictory:
+        caution(f"examples of {data.source} with several labels, of which the first counts: {found.contradictory}")
+    return found.data
 
 
 class SimilarLengths(Sampler[int]):

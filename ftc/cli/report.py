@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc.cli import options
-from ftc.console import progress
+from ftc.console import counted, progress
 
 if TYPE_CHECKING:
     from bench.page.write import Form
@@ -39,7 +39,6 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     ftc report --format csv -o -                    a table on stdout
     ftc report old.jsonl artifacts/bench.jsonl      several files
     """
-    from bench.described import counted
     from bench.page import write
     from bench.results import FILE_NAME
     from ftc.errors import InputError

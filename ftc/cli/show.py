@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftc import manifest as manifests
-from ftc.console import caution, plain, say
+from ftc.console import caution, counted, plain, say
 
 if TYPE_CHECKING:
     from ftc.artifact import Artifact
@@ -109,8 +109,8 @@ def training(record: TrainingRecord) -> list[str]:
     """How a network was trained and what it brought, one line each."""
     last = record.curve[-1]
     lines = [
-        f"{record.objective}, {record.rows} rows, {last.step} step{'' if last.step == 1 else 's'} "
-        f"({last.epoch:.1f} epochs), ended by {record.ended}"
+        f"{record.objective}, {counted(record.rows, 'row')}, {counted(last.step, 'step')} ({last.epoch:.1f} epochs), "
+        f"ended by {record.ended}"
     ]
     if record.score_before is not None and record.score_after is not None:
         lines.append(

@@ -92,17 +92,27 @@ def test_patience_ends_a_training_that_gets_no_better(text_checkpoint: Path, row
     assert trained.ended == "3 evaluations without a better score"
 
 
+class TakesASecond(Labels):
+    """A loss that takes a second on a clock of its own."""
+
+    def __init__(self, now: SimpleNamespace) -> None:
+        self.now = now
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        self.now.s += 1
+        return super().__call__(model, batch)
+
+
+def clock_of_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now.s))
+    return now
+
+
 def test_judging_leaves_most_of_a_time_budget_to_training(
     text_checkpoint: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now.s))
-
-    class TakesASecond(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            now.s += 1
-            return super().__call__(model, batch)
-
+    now = clock_of_training(monkeypatch)
     judged_after: list[float] = []
 
     def judge(self: engine._Engine, rows: Rows) -> float:
@@ -112,7 +122,7 @@ def test_judging_leaves_most_of_a_time_budget_to_training(
 
     monkeypatch.setattr(engine._Engine, "score", judge)
     schedule = Schedule(time_budget_s=40, batch_size=8, evaluations=10)
-    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(), rows, rows, schedule, tmp_path)
+    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(now), rows, rows, schedule, tmp_path)
     assert trained.ended == "the time budget"
     assert now.s <= 41 + 1, "a second for the look at the memory"
     assert trained.course.points[-1].step >= 20
@@ -122,16 +132,9 @@ def test_judging_leaves_most_of_a_time_budget_to_training(
 def test_cheap_judging_is_as_often_as_was_asked_for(
     text_checkpoint: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now.s))
-
-    class TakesASecond(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            now.s += 1
-            return super().__call__(model, batch)
-
+    now = clock_of_training(monkeypatch)
     schedule = Schedule(time_budget_s=41, batch_size=8, evaluations=5)
-    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(), rows, rows, schedule, tmp_path)
+    trained = fit(trainable(text_checkpoint, schedule), TakesASecond(now), rows, rows, schedule, tmp_path)
     assert len(trained.course.points) == 6
 
 

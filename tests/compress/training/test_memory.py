@@ -20,17 +20,23 @@ from ftc.tasks.task import open_task
 from tests.compress.training.conftest import trainable
 
 
+class Large(Labels):
+    """A loss for which memory holds so many rows."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        if len(batch.rows) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return super().__call__(model, batch)
+
+
 def test_a_batch_too_large_is_halved_and_taken_twice_as_often(
     text_checkpoint: Path, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Large(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            if len(batch.rows) > 4:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-            return super().__call__(model, batch)
-
     schedule = Schedule(epochs=1, batch_size=16)
-    trained = fit(trainable(text_checkpoint, schedule), Large(), rows, rows, schedule, tmp_path)
+    trained = fit(trainable(text_checkpoint, schedule), Large(4), rows, rows, schedule, tmp_path)
     assert trained.course.points[-1].step == 3, "40 rows in steps of 16, as was asked for"
     assert "4 are taken at once" in capsys.readouterr().err
 
@@ -39,14 +45,8 @@ def test_a_batch_too_large_is_halved_and_taken_twice_as_often(
 def test_a_batch_is_divided_so_that_a_step_keeps_its_rows(
     text_checkpoint: Path, rows: Rows, size: int, part: int
 ) -> None:
-    class Large(Labels):
-        def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            if len(batch.rows) > 5:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-            return super().__call__(model, batch)
-
     schedule = Schedule(batch_size=size)
-    found = fitting(trainable(text_checkpoint, schedule), Large(), rows, schedule, torch.device("cpu"))
+    found = fitting(trainable(text_checkpoint, schedule), Large(5), rows, schedule, torch.device("cpu"))
     assert (found.batch_size, found.batch_size * found.accumulation) == (part, size)
 
 
