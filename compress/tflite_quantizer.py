@@ -19,6 +19,7 @@ from ai_edge_quantizer.utils import progress_utils
 from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
 from compress.step import Made
+from compress.tflite_sharing import sharing
 from ftc.console import progress
 from ftc.errors import InputError, RunError
 from ftc.manifest import TensorSpec
@@ -108,7 +109,7 @@ def quantized(source: Artifact, draft: Path, recipe: Recipe, ranges: Ranges | No
     target = draft / MODEL_FILE
     quantizer = Quantizer(str(source.model_path))
     quantizer.load_quantization_recipe(recipe)
-    with progress("writing the quantized model"), _without_bars():
+    with progress("writing the quantized model"), _without_bars(), sharing():
         try:
             result = quantizer.quantize(
                 dict(ranges) if ranges is not None else None, enable_progress_bar=False, enable_progress_report=False

@@ -49,7 +49,7 @@ class QuantizeTfliteStatic:
     name: ClassVar[str] = "quantize-tflite-static"
     needs_data: ClassVar[bool] = True
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     @classmethod
     def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Self:

@@ -37,7 +37,7 @@ class QuantizeTfliteDynamic:
     name: ClassVar[str] = "quantize-tflite-dynamic"
     needs_data: ClassVar[bool] = False
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     @property
     def suffix(self) -> str:
@@ -59,7 +59,7 @@ class QuantizeTfliteWeightOnly:
     name: ClassVar[str] = "quantize-tflite-weight-only"
     needs_data: ClassVar[bool] = False
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     @property
     def suffix(self) -> str:
@@ -78,7 +78,7 @@ class QuantizeTfliteFloat16:
     name: ClassVar[str] = "quantize-tflite-float16"
     needs_data: ClassVar[bool] = False
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     @property
     def suffix(self) -> str:

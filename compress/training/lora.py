@@ -9,6 +9,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ftc.errors import InputError
+from ftc.huggingface.base import body_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,11 +40,10 @@ def matrices(model: PreTrainedModel) -> list[str]:
 
     :raises InputError: if there are none
     """
-    body = f"{model.base_model_prefix}."
     found = [
         name
         for name, module in model.named_modules()
-        if name.startswith(body) and isinstance(module, nn.Linear | Conv1D)
+        if name.startswith(body_of(model)) and isinstance(module, nn.Linear | Conv1D)
     ]
     if not found:
         raise InputError(

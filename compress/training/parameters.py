@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from compress.training.schedule import Schedule
 from ftc.errors import InputError
+from ftc.huggingface.base import body_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,9 +24,11 @@ class Depths:
     """The weights of a network by how far they are from its answer.
 
     :param levels: names of weights; what comes before the layers, each layer, and what comes after them
+    :param head: names of those weights that lie outside the network's body
     """
 
     levels: tuple[tuple[str, ...], ...]
+    head: frozenset[str]
 
     @property
     def layers(self) -> int:
@@ -35,7 +37,10 @@ class Depths:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Depths:
-        """Layers are the longest list of modules in the network that is not inside another one."""
+        """Layers are the longest list of modules in the network that is not inside another one.
+
+        What an encoder has beside its list, such as DeBERTa's embeddings of distances, all its layers take in.
+        """
         lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
         outer = {
             name: module
@@ -43,24 +48,29 @@ class Depths:
             if not any(name.startswith(f"{other}.") for other in lists if other != name)
         }
         names = [name for name, _ in model.named_parameters()]
+        head = frozenset(name for name in names if not name.startswith(body_of(model)))
         if not outer:
-            return cls(((), tuple(names)))
+            return cls(((), tuple(names)), head)
         longest = max(outer, key=lambda name: sum(p.numel() for p in outer[name].parameters()))
         layers: list[list[str]] = [[] for _ in outer[longest]]
         before: list[str] = []
         after: list[str] = []
+        encoder = f"{longest.rpartition('.')[0]}."
         for name in names:
             if name.startswith(f"{longest}."):
                 layers[int(name.removeprefix(f"{longest}.").split(".")[0])].append(name)
+            elif not any(map(len, layers)) or (name.startswith(encoder) and encoder != body_of(model)):
+                before.append(name)
             else:
-                (after if any(map(len, layers)) else before).append(name)
-        return cls((tuple(before), *map(tuple, layers), tuple(after)))
+                after.append(name)
+        return cls((tuple(before), *map(tuple, layers), tuple(after)), head)
 
 
 def choose(model: PreTrainedModel, schedule: Schedule) -> None:
     """Let the weights that the schedule names be trained, and freeze the others.
 
-    :raises InputError: if there are fewer layers than are to be trained, or activations cannot be computed again
+    :raises InputError: if there are fewer layers than are to be trained, no layers or no head where they are to be
+        treated otherwise, or activations cannot be computed again
     """
     if schedule.gradient_checkpointing and not _can_checkpoint(model):
         raise InputError(
@@ -68,8 +78,17 @@ def choose(model: PreTrainedModel, schedule: Schedule) -> None:
             "--batch-size with --accumulation lowers memory too."
         )
     depths = Depths.of(model)
-    model.requires_grad_(True)
     wanted = schedule.train_layers
+    for option, is_given in (
+        ("--train-layers", wanted is not None),
+        ("--gradual", schedule.gradual),
+        ("--layer-decay", schedule.layer_decay != 1),
+    ):
+        if is_given and depths.layers == 0:
+            raise InputError(f"{option}: a {type(model).__name__} has no list of layers. Leave it out.")
+    if schedule.head_rate != 1 and len(depths.head) in (0, sum(map(len, depths.levels))):
+        raise InputError(f"--head-rate: a {type(model).__name__} does not keep its head apart. Leave it out.")
+    model.requires_grad_(True)
     if wanted is not None:
         if wanted > depths.layers:
             raise InputError(f"--train-layers {wanted}: this network has {depths.layers} layers.")
@@ -92,28 +111,22 @@ def unfreeze(model: nn.Module, depths: Depths, share: float) -> None:
 
 
 def groups(model: nn.Module, depths: Depths, schedule: Schedule) -> list[dict[str, Any]]:
-    """The optimizer's groups: a learning rate for each level, and no decay of biases and of what normalizes."""
+    """The optimizer's groups: a learning rate for each level and the head, no decay of biases and of what normalizes.
+
+    Weights that are to be treated alike are one group: the optimizer goes through a few long lists faster.
+    """
     parameters = dict(model.named_parameters())
-    found = []
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
     for level, names in enumerate(reversed(depths.levels)):
-        rate = schedule.learning_rate * schedule.layer_decay**level
-        for decays in (True, False):
-            chosen = [
-                parameter
-                for parameter in map(parameters.__getitem__, names)
-                if parameter.requires_grad and _decays(parameter) == decays
-            ]
-            if chosen:
-                found.append({"params": chosen, "lr": rate, "weight_decay": schedule.weight_decay if decays else 0.0})
-    return _merged(found)
-
-
-def _merged(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One group of those that differ in nothing: the optimizer goes through a few long lists faster."""
-    merged: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for group in found:
-        merged.setdefault((group["lr"], group["weight_decay"]), []).extend(group["params"])
-    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in merged.items()]
+        for name in names:
+            parameter = parameters[name]
+            if parameter.requires_grad:
+                rate = schedule.learning_rate * schedule.layer_decay**level
+                if name in depths.head:
+                    rate *= schedule.head_rate
+                decay = schedule.weight_decay if _decays(parameter) else 0.0
+                found.setdefault((rate, decay), []).append(parameter)
+    return [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in found.items()]
 
 
 def _decays(parameter: torch.Tensor) -> bool:

@@ -22,7 +22,7 @@ class Schedule:
     :param time_budget_s: seconds after which training ends, evaluations included; the learning rate has fallen by then
     :param batch_size: rows of one forward pass on one device
     :param accumulation: forward passes whose gradients are added up for one step
-    :param learning_rate: the highest, reached after `warmup`
+    :param learning_rate: the highest, reached after `warmup`; the head's is `head_rate` times as high
     :param warmup: part (0-1) of the training in which the learning rate rises from nothing
     :param decay: how it falls to nothing afterwards
     :param clip: largest norm of the gradient; longer ones are shortened to it
@@ -37,6 +37,7 @@ class Schedule:
     :param gradual: layers join one after the other, from the last to the first, in the first half of the training
         (Howard and Ruder 2018, section 3.3)
     :param layer_decay: learning rate of each layer as a part of that of the layer after it (the same, section 3.3)
+    :param head_rate: learning rate of the head as a multiple of `learning_rate`
     :param seed: of dropout, of the order of the rows and of what is held out
     """
 
@@ -58,11 +59,12 @@ class Schedule:
     train_layers: int | None = None
     gradual: bool = False
     layer_decay: float = 1.0
+    head_rate: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "time_budget_s", "batch_size", "accumulation", "learning_rate", "clip", "layer_decay")
-        for name in (*positive, "evaluations", "patience"):
+        positive = ("epochs", "time_budget_s", "batch_size", "accumulation", "learning_rate", "clip")
+        for name in (*positive, "layer_decay", "head_rate", "evaluations", "patience"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name.removesuffix('_s').replace('_', '-')} {value:g}: give a number above 0.")

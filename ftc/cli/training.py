@@ -20,7 +20,7 @@ _OPTIONS = (
     ),
     click.option("--time-budget", "time_budget_s", type=Duration(), metavar="TIME", help="When to end: 90s, 15m, 2h."),
     click.option(
-        "--learning-rate", type=float, help="The highest, after warming up.  [default: by the network's width]"
+        "--learning-rate", type=float, help="The highest of the body, after warming up.  [default: by its width]"
     ),
     click.option("--batch-size", type=int, help="Rows of one forward pass.  [default: 32]"),
     click.option("--accumulation", type=int, help="Forward passes added up for one step.  [default: 1]"),
@@ -60,6 +60,9 @@ _OPTIONS = (
         "--gradual/--all-at-once", default=None, help="Layers join from last to first.  [default: all at once]"
     ),
     click.option("--layer-decay", type=float, help="Learning rate of a layer over that of the next.  [default: 1]"),
+    click.option(
+        "--head-rate", type=float, help="Learning rate of the head over --learning-rate.  [default: 1; finetune: 10]"
+    ),
     click.option("--seed", type=int, help="Of dropout and the order of rows.  [default: 0]"),
 )
 

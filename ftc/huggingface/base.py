@@ -80,7 +80,7 @@ def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedM
     model, missing = with_head(base, labels)
     transformers.set_seed(seed)
     fresh = type(model)._from_config(model.config)
-    body = f"{model.base_model_prefix}."
+    body = body_of(model)
     with torch.no_grad():
         for (name, ours), drawn in zip(model.named_parameters(), fresh.parameters(), strict=True):
             if not name.startswith(body):
@@ -88,6 +88,11 @@ def with_fresh_head(base: Base, labels: Sequence[str], seed: int) -> PreTrainedM
     drawn_names = [name for name, _ in model.named_parameters() if name in missing or not name.startswith(body)]
     say(f"begins at random: {', '.join(dict.fromkeys(name.rpartition('.')[0] for name in drawn_names))}")
     return model
+
+
+def body_of(model: PreTrainedModel) -> str:
+    """What the names of the weights of a network's body begin with; the others are those of its head."""
+    return f"{model.base_model_prefix}."
 
 
 def with_head(base: Base, labels: Sequence[str]) -> tuple[PreTrainedModel, tuple[str, ...]]:
@@ -119,7 +124,12 @@ def with_head(base: Base, labels: Sequence[str]) -> tuple[PreTrainedModel, tuple
     except UNREADABLE as error:
         raise InputError(f"{base.path}: transformers cannot load it for {kind}: {str(error)[:300]}") from error
     fresh = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
-    body = f"{model.base_model_prefix}."
+    body = body_of(model)
+    if not any(name.startswith(body) for name, _ in model.named_parameters()):
+        raise InputError(
+            f"{base.path}: a {type(model).__name__} does not keep its body apart from its head, so that no fresh head "
+            "can be put on it. Take a network whose body has a name of its own, as BERT, RoBERTa, ViT or ResNet have."
+        )
     lost = [name for name in fresh if name.startswith(body) and not any(part in name for part in _FRESH_PARTS)]
     if lost:
         raise InputError(

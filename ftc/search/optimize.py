@@ -169,10 +169,21 @@ def prepare(
     root = open_any(path, declared)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
+    if final is not None and Path(data).resolve() == Path(final).resolve():
+        raise InputError(f"--data and --eval are both {data}: the final score must come from rows that tuned nothing.")
     source = Source(
-        str(data), columns or Columns(), split, final=FINAL_SHARE if final is None else 0.0, seed=request.seed
+        str(data),
+        columns or Columns(),
+        split,
+        apart_from=None if final is None else str(final),
+        final=FINAL_SHARE if final is None else 0.0,
+        seed=request.seed,
     )
     parts = source.parts(root)
+    if parts.leaking:
+        caution(f"left out of {data}, being among the rows of the final score: {parts.leaking}")
+    if parts.repeated:
+        say(f"left out of {data}, repeating an earlier row: {parts.repeated}")
     if final is None:
         scored = parts.final
         caution(
@@ -181,7 +192,6 @@ def prepare(
         )
     else:
         scored = Source(str(final), source.columns, split).load(root)
-        _check_apart(parts, scored, data, final)
     assert scored is not None, "rows are set apart where none are given"
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
@@ -194,18 +204,6 @@ def prepare(
     place = artifacts / PLACE
     journal = place / f"{root.manifest.name}-{search}.jsonl"
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
-
-
-def _check_apart(parts: Parts, final: Dataset, data: str | Path, given: str | Path) -> None:
-    """:raises InputError: if the rows that tune and those of the final score are the same"""
-    if Path(data).resolve() == Path(given).resolve():
-        raise InputError(f"--data and --eval are both {data}: the final score must come from rows that tuned nothing.")
-    if not any(isinstance(example, str) for example in final.examples[:1]):
-        return
-    known = {str(example).strip().casefold() for example in parts.tuning.examples}
-    shared = sum(str(example).strip().casefold() in known for example in final.examples)
-    if shared:
-        caution(f"{shared} of the {len(final)} rows of {given} are in {data} too: they say less than the others.")
 
 
 def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifacts: Path) -> Leaderboard:

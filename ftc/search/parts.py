@@ -7,6 +7,7 @@ from typing import Any
 
 from ftc.artifact import Artifact
 from ftc.data import Columns, Dataset, load
+from ftc.data.splits import deduplicated
 from ftc.errors import InputError
 from ftc.tasks import TASKS
 
@@ -20,6 +21,7 @@ LEAST_ROWS = 100
 class Source:
     """Where rows come from, as the user says it; a process of its own can load them again.
 
+    :param apart_from: where the rows of the final score come from, if they are others
     :param held_out: part (0-1) of the rows that judges, at most 2,000 of them
     :param final: part (0-1) that gives the final score, if no other rows do
     """
@@ -27,6 +29,7 @@ class Source:
     path: str
     columns: Columns
     split: str | None = None
+    apart_from: str | None = None
     held_out: float = 0.1
     final: float = 0.0
     seed: int = 0
@@ -36,8 +39,11 @@ class Source:
 
         :raises InputError: if they cannot be read or have no labels
         """
+        return self._loaded(self.path, root)
+
+    def _loaded(self, path: str, root: Artifact) -> Dataset:
         return load(
-            self.path,
+            path,
             modality=TASKS.load(root.manifest.task).modality,
             classes=root.manifest.labels,
             columns=self.columns,
@@ -46,11 +52,16 @@ class Source:
         )
 
     def parts(self, root: Artifact) -> Parts:
-        """The rows, divided.
+        """The rows, divided; each text once, and none that gives the final score.
 
         :raises InputError: if they cannot be read, have no labels, or are too few
         """
         data = self.load(root)
+        repeated = leaking = 0
+        if TASKS.load(root.manifest.task).modality == "text":  # each process of a search would look at all images
+            judges = [] if self.apart_from is None else [self._loaded(self.apart_from, root)]
+            found = deduplicated(data, judges)
+            data, repeated, leaking = found.data, found.repeated, found.leaking
         if len(data) < LEAST_ROWS:
             raise InputError(
                 f"{self.path} has {len(data)} rows; a search tunes on some and judges with others, and needs at least "
@@ -63,7 +74,7 @@ class Source:
             data = rest
         judging, tuning = data.split(max(1, min(MOST_JUDGING, round(self.held_out * len(data)))), self.seed)
         assert tuning is not None, "a part of the rows is not all of them"
-        return Parts(tuning, judging, final)
+        return Parts(tuning, judging, final, repeated, leaking)
 
     def told(self) -> dict[str, Any]:
         """As JSON can carry it."""
@@ -82,8 +93,12 @@ class Parts:
     :param tuning: to prune, distil and calibrate with
     :param judging: to choose with
     :param final: for the final score; None where other data gives it
+    :param repeated: texts that were left out because an earlier one is the same
+    :param leaking: texts that were left out because they are among those of the final score
     """
 
     tuning: Dataset
     judging: Dataset
     final: Dataset | None
+    repeated: int = 0
+    leaking: int = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from ftc.errors import InputError, MissingExtra
 from ftc.search.links import OPTIONS, Chain, link
 from ftc.search.request import Effort, Objective, Target
+from ftc.tasks import TASKS
 
 if TYPE_CHECKING:
     from compress.steps import Mode
@@ -65,6 +66,8 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
         name = f"{to}, {mode} INT8"
         if mode == "dynamic" and convolutional:
             skipped.append(Skipped(name, "convolutions run slower in dynamic INT8 than in float"))
+        elif (to, mode) == ("tflite", "static") and _is_text(root) and not _has_time_for_all(request):
+            skipped.append(Skipped(name, "slower for texts than dynamic INT8, and minutes to make (--preset thorough)"))
         elif (missing := _missing(root, to, mode)) is not None:
             skipped.append(Skipped(name, missing))
         else:
@@ -76,6 +79,15 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def _has_time_for_all(request: Request) -> bool:
+    is_about_speed = request.objective is not Objective.SIZE and request.target is not Target.EDGE
+    return request.effort is Effort.THOROUGH or not is_about_speed
+
+
+def _is_text(root: Artifact) -> bool:
+    return bool(TASKS.load(root.manifest.task).modality == "text")
 
 
 def with_export(root: Artifact, chain: Chain) -> Chain:

@@ -22,8 +22,12 @@ _LEAST_TRAINING_S = 45.0
 _TRAINING_LEAVES = 0.6
 """Of what pruning lost on the rows that judge, after training for some minutes: 1.25 of 1.90 points on SST-2."""
 
-_EVALUATIONS = 4
+_EVALUATIONS = 2
 """Of a training: each takes some seconds, and with a falling learning rate the last weights are mostly the best."""
+
+_ASIDE_S = 60.0
+_ASIDE_SHARE = 0.05
+"""What bringing an untrained network into its form may take before one is trained: the larger of both."""
 
 _NEAR = 0.93
 """Shapes this near in speed are alike; of these, the one that has lost least is trained."""
@@ -66,13 +70,15 @@ class Smaller:
             if (chain := speeds.chain(tier, depth)) is not None
         ]
         self._look(shapes)
-        self._finish_untrained(shapes)
-        if effort is Effort.QUICK:
-            return
-        aim = self._aim(shapes, speeds)
-        if aim is not None:
+        aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.request.budget_s)
+        is_cheap = effort is Effort.QUICK or search.form_s(self.forms[0]) <= aside_s
+        if is_cheap:
+            self._finish_untrained(shapes)
+        if effort is not Effort.QUICK and (aim := self._aim(shapes, speeds)) is not None:
             self._look([aim])
             self._train(aim)
+        if not is_cheap:
+            self._finish_untrained(shapes)
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Build shapes, so far as there is time to make something of them, and judge them."""
@@ -96,7 +102,7 @@ class Smaller:
         return None if judged is None else judged.points
 
     def _finish_untrained(self, shapes: Sequence[Shape]) -> None:
-        """The fastest shape that is inside the budget as it is, in its form: what is won if no training does."""
+        """The fastest shape that is inside the budget as it is, in its form, if there is time."""
         budget = self.search.request.max_drop_points
         inside = [shape for shape in shapes if (lost := self._lost(shape)) is not None and lost <= budget]
         if inside:

@@ -12,7 +12,8 @@ import torch
 import transformers
 
 from compress.choices import TrainingPrecision
-from compress.finetuning import finetune
+from compress.finetuning import Finetuning, finetune
+from compress.training.defaults import usual_rate
 from compress.verbs import quantize
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
@@ -252,6 +253,7 @@ def test_the_recorded_score_is_the_checkpoint_s(base: Path, tmp_path: Path) -> N
     [
         ({"held_out": 0.2}, "--held-out takes rows of .*--validation"),
         ({"lora": 4, "quantization_aware": True}, "--quantization-aware.*--lora"),
+        ({"lora": 4, "head_rate": 5.0}, "--lora .*--head-rate"),
     ],
 )
 def test_options_that_contradict_each_other(
@@ -279,6 +281,33 @@ def test_what_a_convolutional_network_cannot_do(tmp_path: Path, option: dict[str
     with pytest.raises(InputError, match=f"--{next(iter(option)).replace('_', '-')}.*ResNet.*Leave it out"):
         finetune(base, tmp_path / "made", data=data, given={**FAST, **option})
     assert {path.name for path in tmp_path.iterdir()} == {"base", "rows.npz"}
+
+
+def test_a_body_that_has_no_name_of_its_own_is_not_drawn_anew(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.SiglipConfig(vision_config={**sizes, "image_size": 16, "patch_size": 8}, text_config=sizes)
+    base = tmp_path / "base"
+    transformers.SiglipForImageClassification(config).save_pretrained(base)
+    transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(base)
+    with pytest.raises(InputError, match="SiglipForImageClassification does not keep its body apart"):
+        with_fresh_head(open_base(base), ("no", "yes"), 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "rate", "head_rate"),
+    [
+        ({}, 1, 10),
+        ({"lora": 4}, 10, 1),
+        ({"train_layers": 0}, 10, 1),
+        ({"train_layers": 0, "learning_rate": 0.5}, 0, 1),
+    ],
+)
+def test_what_begins_from_nothing_learns_ten_times_as_fast(
+    base: Path, given: dict[str, object], rate: float, head_rate: float
+) -> None:
+    options = Finetuning.for_base(open_base(base), 1000, 2, **given)
+    assert options.learning_rate == pytest.approx(rate * usual_rate(open_base(base).config) or 0.5)
+    assert options.head_rate == head_rate
 
 
 def test_low_rank_updates_of_a_network_with_two_layers_in_its_head(tmp_path: Path) -> None:

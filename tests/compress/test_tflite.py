@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("litert_torch", reason="the extra [tflite] is not installed")
 
+from ai_edge_litert import schema_py_generated as schema
+
 from compress import lengths as buckets
 from compress.apply import apply
 from compress.steps import STEPS
@@ -163,6 +165,25 @@ def test_smaller_weights_make_a_smaller_file(wide_tflite: Artifact, tmp_path: Pa
     assert made.manifest.parity is not None
     assert made.manifest.parity.label_agreement > 0.9
     assert open_artifact(made.path, verify=True).manifest == made.manifest
+
+
+def test_a_quantized_file_says_once_what_its_signatures_share(text_tflite: Artifact, tmp_path: Path) -> None:
+    made = quantize(text_tflite, tmp_path, mode="dynamic")
+    file = made.model_path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(file, 0)
+    names = {tensor.name for graph in model.subgraphs for tensor in graph.tensors}
+    assert len(model.subgraphs) == len(LENGTHS)
+    assert len(names) < 1.5 * len(model.subgraphs[0].tensors), "graphs of other lengths have the same names"
+    assert not any(b"torch.nn" in name for name in names)
+    scales = {
+        bytes(tensor.quantization.scale)
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if tensor.quantization is not None and tensor.quantization.scale is not None
+        if len(tensor.quantization.scale) > 8  # of channels: nothing else in the file is as it by chance
+    }
+    assert scales
+    assert all(file.count(scale) == 1 for scale in scales)
 
 
 @pytest.mark.parametrize("integer_io", [False, True])

@@ -18,11 +18,13 @@ import pytest
 
 import ftc
 from ftc.artifact import Artifact, open_artifact
+from ftc.data import Columns
 from ftc.errors import FtcError, InputError
 from ftc.search import job, plan, search
 from ftc.search import optimize as module
 from ftc.search.journal import Decided, Ended, Journal, Judged
 from ftc.search.links import Chain, key, link
+from ftc.search.parts import Source
 from ftc.search.request import Effort, Request
 from ftc.search.workshop import Done, Order
 from tests.conftest import WORDS
@@ -234,10 +236,24 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_built(
 ) -> None:
     checkpoint = text_int8.path if change.get("checkpoint") else text_root.path
     data = rows[1] if change.get("data") else rows[0]
-    final = rows[0] if change.get("final") else rows[1]
+    final = rows[0] if change.get("final") or change.get("data") else rows[1]
     with pytest.raises(InputError, match=said):
         module.optimize(checkpoint, data, final=final, artifacts=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_rows_of_the_final_score_tune_nothing_and_no_row_tunes_and_judges(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "data.tsv"
+    lines, final = (path.read_text().splitlines() for path in rows)
+    data.write_text("\n".join([*lines, *lines[1:], *final[1:]]) + "\n")
+    parts = Source(str(data), Columns(), apart_from=str(rows[1])).parts(text_root)
+    distinct = {line.split("\t")[0] for line in lines[1:]} - {line.split("\t")[0] for line in final[1:]}
+    assert {*parts.tuning.examples, *parts.judging.examples} == distinct
+    assert len(parts.tuning) + len(parts.judging) == len(distinct)
+    assert parts.leaking >= 60
+    assert parts.repeated >= 400 - len(set(lines))
 
 
 def test_it_is_offered_to_code_of_users_own() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from compress.training.engine import fit
 from compress.training.objectives import Labels
-from compress.training.parameters import Depths, groups, unfreeze
+from compress.training.parameters import Depths, choose, groups, unfreeze
 from compress.training.rows import Rows
 from compress.training.schedule import Schedule
 from ftc.checkpoint import load
@@ -53,13 +55,61 @@ def test_gradual_unfreezing_goes_from_the_answer_to_the_input(text_checkpoint: P
     assert all(p.requires_grad for p in model.parameters()) if trained(0.5) else False
 
 
+def test_what_every_layer_takes_in_counts_as_before_them() -> None:
+    config = transformers.DebertaV2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        vocab_size=30,
+        relative_attention=True,
+        position_buckets=4,
+        norm_rel_ebd="layer_norm",
+        pos_att_type=["p2c"],
+    )
+    model = transformers.DebertaV2ForSequenceClassification(config)
+    before, *_, after = Depths.of(model).levels
+    assert {name for name in before if ".encoder." in name} == {
+        "deberta.encoder.rel_embeddings.weight",
+        "deberta.encoder.LayerNorm.weight",
+        "deberta.encoder.LayerNorm.bias",
+    }
+    assert {name.split(".")[0] for name in after} == {"pooler", "classifier"}
+
+
+@pytest.mark.parametrize("option", [{"train_layers": 0}, {"gradual": True}, {"layer_decay": 0.5}, {"head_rate": 10}])
+def test_a_network_without_layers_and_head_is_trained_as_a_whole(option: dict[str, Any]) -> None:
+    class Whole(transformers.ResNetForImageClassification):
+        base_model_prefix = "elsewhere"
+
+    model = Whole(transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], layer_type="basic"))
+    model.resnet.encoder.stages = torch.nn.Sequential(*model.resnet.encoder.stages)
+    with pytest.raises(InputError, match=f"--{next(iter(option)).replace('_', '-')}.*Leave it out"):
+        choose(model, Schedule(**option))
+
+
+def rates_of(model: torch.nn.Module, schedule: Schedule) -> dict[int, tuple[float, float]]:
+    """Learning rate and weight decay by the weight's id."""
+    return {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in groups(model, Depths.of(model), schedule)
+        for parameter in group["params"]
+    }
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_the_head_alone_learns_at_its_own_rate(text_checkpoint: Path, image_checkpoint: Path, images: bool) -> None:
+    schedule = Schedule(learning_rate=1e-3, head_rate=10)
+    model = trainable(image_checkpoint if images else text_checkpoint, schedule)
+    rates = {name: rates_of(model, schedule)[id(weight)][0] for name, weight in model.named_parameters()}
+    assert {rate for name, rate in rates.items() if name.startswith("classifier.")} == {1e-2}
+    assert {rate for name, rate in rates.items() if not name.startswith("classifier.")} == {1e-3}
+
+
 def test_layers_nearer_the_input_learn_more_slowly(text_checkpoint: Path) -> None:
     schedule = Schedule(learning_rate=1e-3, layer_decay=0.5, weight_decay=0.1)
     model = trainable(text_checkpoint, schedule)
-    rates = {}
-    for group in groups(model, Depths.of(model), schedule):
-        for parameter in group["params"]:
-            rates[id(parameter)] = group["lr"], group["weight_decay"]
+    rates = rates_of(model, schedule)
     assert rates[id(model.classifier.weight)] == (1e-3, 0.1)
     assert rates[id(model.classifier.bias)] == (1e-3, 0.0)
     assert rates[id(model.bert.encoder.layer[1].output.dense.weight)] == (5e-4, 0.1)
