@@ -59,7 +59,7 @@ lost on new rows lay up to a point apart, either way.
 """
 
 _NEAR_FORM = 0.9
-"""Of the best form's speed, for another format's to be tried with a pruned network as well: that costs training."""
+"""Of the fastest form's speed: forms this near are about as fast."""
 
 
 @dataclass(slots=True)
@@ -270,15 +270,22 @@ class Search:
     # ------------------------------------------------------------------ forms
 
     def _forms(self) -> tuple[Chain, ...]:
-        """The quantizations that were fastest and are not hopeless: the best, and the best of another format."""
+        """The quantizations that were fastest and are not hopeless, of different formats, in which networks are pruned.
+
+        A thorough search takes the two fastest. Else the time is the training's: one, and of those that are about as
+        fast the one that is made soonest.
+        """
 
         def fastest() -> tuple[Sequence[str], str, dict[str, float]]:
             ratios = {c: t.ratio for c in self.first if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
             ranked = [chain for chain in plan.fastest_first(ratios) if self._is_fit(chain)]
-            others = [chain for chain in ranked if dict(chain[-1].options)["to"] != dict(ranked[0][-1].options)["to"]]
-            near = [chain for chain in others[:1] if ratios[chain] > _NEAR_FORM * ratios[ranked[0]]]
-            chosen = [key(chain) for chain in (*ranked[:1], *near)]
-            return chosen, "the fastest of what needs no training", {key(c): ratio for c, ratio in ratios.items()}
+            near = [chain for chain in ranked if ratios[chain] > _NEAR_FORM * ratios[ranked[0]]]
+            of_formats = {dict(chain[-1].options)["to"]: chain for chain in reversed(near)}
+            chosen = [chain for chain in near if chain in of_formats.values()][:2]
+            if self.request.effort is not Effort.THOROUGH and chosen:
+                chosen = [min(chosen, key=self.form_s)]
+            why = "the fastest of what needs no training"
+            return [key(chain) for chain in chosen], why, {key(c): ratio for c, ratio in ratios.items()}
 
         choice = self.store.choose("forms", fastest).choice
         known = {key(chain): chain for chain in self.first}
