@@ -132,6 +132,8 @@ def _fit(
         course = replace(state.course, processes=arguments.world_size, step_rows=step_rows)
         objective.restore(state.path)
         say(f"going on from step {state.step} of a run that was stopped")
+    elif kept.has_best(place):
+        say("a run that was stopped had kept no state yet: beginning anew")
     sampler = SimilarLengths(rows.lengths(), batch_size * schedule.accumulation, schedule.seed)
     batches = math.ceil(math.ceil(len(rows) / batch_size) / arguments.world_size)
     pace = Pace(schedule, math.ceil(batches / schedule.accumulation), course.spent_s, course.judging_s)

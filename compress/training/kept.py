@@ -102,6 +102,11 @@ def last_state(place: Path) -> State | None:
     return State(newest, Course(**{**course, "points": points, "losses": tuple(course["losses"])}))
 
 
+def has_best(place: Path) -> bool:
+    """Whether a run here has judged weights, the first ones before any step."""
+    return any(place.glob("best-*.safetensors"))
+
+
 def check_alike(state: State, processes: int, step_rows: int) -> None:
     """Refuse to go on from a state whose steps had other rows: its step numbers would stand for others.
 

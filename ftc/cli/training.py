@@ -61,7 +61,9 @@ _OPTIONS = (
     ),
     click.option("--layer-decay", type=float, help="Learning rate of a layer over that of the next.  [default: 1]"),
     click.option(
-        "--head-rate", type=float, help="Learning rate of the head over --learning-rate.  [default: 1; finetune: 10]"
+        "--head-rate",
+        type=float,
+        help="Learning rate of the head over --learning-rate.  [default: 1; finetune: 10, with --lora none]",
     ),
     click.option("--seed", type=int, help="Of dropout and the order of rows.  [default: 0]"),
 )

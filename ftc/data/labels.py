@@ -71,7 +71,7 @@ def _named_by(column: LabelColumn) -> tuple[str, ...]:
     if 2 * len(distinct) > len(column.values):
         raise InputError(
             f"{column.where} holds {len(distinct)} different values in {len(column.values)} rows: these are no "
-            "classes. Choose another column with --label-column"
+            "classes. Choose another column with --label-column, or give several rows of each class"
         )
     numbers = [number for number in map(number_of, distinct) if number is not None]
     if len(numbers) == len(distinct):

@@ -92,6 +92,16 @@ def test_patience_ends_a_training_that_gets_no_better(text_checkpoint: Path, row
     assert trained.ended == "3 evaluations without a better score"
 
 
+def test_a_run_that_was_stopped_before_its_first_state_is_not_passed_over_in_silence(
+    text_checkpoint: Path, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "best-0.safetensors").touch()
+    schedule = Schedule(epochs=1, batch_size=16, evaluations=1)
+    trained = fit(trainable(text_checkpoint, schedule), Labels(), rows, rows, schedule, tmp_path)
+    assert "no state yet: beginning anew" in capsys.readouterr().err
+    assert trained.course.points[-1].step == 3
+
+
 class TakesASecond(Labels):
     """A loss that takes a second on a clock of its own."""
 
