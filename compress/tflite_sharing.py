@@ -19,7 +19,7 @@ def sharing() -> Iterator[None]:
     """Let the TFLite files that are written meanwhile hold equal names and equal quantization parameters once.
 
     A file for seven lengths of text tells of every tensor seven times, and of each channel of its weights by a scale
-    and a zero point of 12 bytes together: of a pruned MiniLM's 22.7 MB that was 5. The format refers to strings and
+    and a zero point of 12 bytes together: of a pruned MiniLM's 22.7 MB that was 4.7. The format refers to strings and
     tables by their place in the file, so that readers need not know (FlatBuffers' own `CreateSharedString`); names of
     tensors, which it has for debugging alone, become short ones that all signatures share.
     """
@@ -43,7 +43,8 @@ def sharing() -> Iterator[None]:
         return places[known]
 
     def pack_named(tensor: TensorT, builder: flatbuffers.Builder) -> int:
-        tensor.name = short(tensor.name)
+        if tensor.name is not None:
+            tensor.name = short(tensor.name)
         return int(pack_tensor(tensor, builder))
 
     flatbuffers.Builder.CreateString = create_shared
@@ -56,6 +57,9 @@ def sharing() -> Iterator[None]:
 
 
 def short(name: str | bytes) -> str:
-    """The first of the operations that a tensor's name lists, and of each module on the way its own name alone."""
+    """The first of the operations that a tensor's name lists, and of each module on the way its own name alone.
+
+    What is no path, as the names of inputs and outputs, stays as it is.
+    """
     text = name.decode() if isinstance(name, bytes) else name
-    return _MODULE_PATH.sub("", text.split(";")[0])
+    return _MODULE_PATH.sub("", text.split(";")[0]) if "/" in text else text

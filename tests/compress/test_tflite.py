@@ -175,6 +175,11 @@ def test_a_quantized_file_says_once_what_its_signatures_share(text_tflite: Artif
     assert len(model.subgraphs) == len(LENGTHS)
     assert len(names) < 1.5 * len(model.subgraphs[0].tensors), "graphs of other lengths have the same names"
     assert not any(b"torch.nn" in name for name in names)
+    parent = schema.ModelT.InitFromPackedBuf(text_tflite.model_path.read_bytes(), 0)
+    taken, before = (
+        [graph.tensors[place].name for graph in one.subgraphs for place in graph.inputs] for one in (model, parent)
+    )
+    assert taken == before, "inputs keep their names"
     scales = {
         bytes(tensor.quantization.scale)
         for graph in model.subgraphs
