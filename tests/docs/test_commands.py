@@ -44,8 +44,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, text_checkpoint: Path) -> Pa
     path = tmp_path_factory.mktemp("reader")
     for name in ("ckpt", "base"):
         shutil.copytree(text_checkpoint, path / name)
-    for name in ("train.csv", "test.csv"):
-        rows = "".join(f"the screen is bright {number},{number % 2}\n" for number in range(120))
+    for name, what in (("train.csv", "screen"), ("test.csv", "picture")):
+        rows = "".join(f"the {what} is bright {number},{number % 2}\n" for number in range(120))
         (path / name).write_text("text,label\n" + rows)
     keras_model = save_keras_model(path / "model.keras")
     (path / "labels.txt").write_text("\n".join(IMAGE_LABELS) + "\n")
