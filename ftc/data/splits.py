@@ -52,7 +52,10 @@ def deduplicated(data: Dataset, others: Sequence[Dataset]) -> Deduplicated:
             seen[key] = row
             kept.append(row)
     if not kept:
-        raise InputError(f"{data.source}: every row is among the rows that are to judge; nothing is left to learn from")
+        judges = " and ".join(dict.fromkeys(other.source for other in others))
+        raise InputError(
+            f"every row of {data.source} is in {judges} too, whose rows judge: none is left to learn from."
+        )
     return Deduplicated(data.part(kept, "distinct"), repeated, leaking, len(different))
 
 

@@ -254,6 +254,8 @@ def test_rows_of_the_final_score_tune_nothing_and_no_row_tunes_and_judges(
     assert len(parts.tuning) + len(parts.judging) == len(distinct)
     assert parts.leaking >= 60
     assert parts.repeated >= 400 - len(set(lines))
+    with pytest.raises(InputError, match=r"every row of .*tune\.tsv is in .*data\.tsv too"):
+        Source(str(rows[0]), Columns(), apart_from=str(data)).parts(text_root)
 
 
 def test_it_is_offered_to_code_of_users_own() -> None:
