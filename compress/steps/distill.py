@@ -15,6 +15,7 @@ from compress.step import Made, result_id
 from compress.training import kept
 from compress.training.defaults import usual_precision, usual_rate
 from compress.training.engine import fit
+from compress.training.fragments import without_fragments
 from compress.training.objectives import Distance, Distillation
 from compress.training.parameters import choose, drop_nothing
 from compress.training.rows import Rows, held_out
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from ftc.tasks.task import Task
 
 LEAST_ROWS = 32
+
+_NO_LABELS = 1.0
+"""The weight of the teacher's answers where labels do not count."""
+
 _NEAR_RATE = 0.5
 """Of the usual learning rate, for a student that begins near its teacher; the whole rate would first lead it away.
 
@@ -55,19 +60,23 @@ class Distill(Schedule):
     :param dropout: leave the student its dropout; without, it sees just what its teacher sees (Beyer et al., "Knowledge
         distillation: A good teacher is patient and consistent", 2022, section 3): in 1,500 steps three layers
         of MiniLM came to 0.087 instead of 0.113 from their teacher's answers (mean divergence)
+    :param fragments: learn on texts, too, that are part of other rows' texts. On the whole ones alone (7,073 of SST-2's
+        60,614) 38 % of MiniLM came in four minutes to 0.027 instead of 0.032 from its teacher's answers to sentences,
+        and as near to those to phrases (mean divergence)
     """
 
     teacher: Artifact
     temperature: float = 2.0
-    alpha: float = 1.0
+    alpha: float = _NO_LABELS
     hidden_weight: float = 0.0
     relation_weight: float = 0.0
     dropout: bool = False
+    fragments: bool = False
 
     name: ClassVar[str] = "distill"
     needs_data: ClassVar[bool] = True
     lossy: ClassVar[bool] = True
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
@@ -81,9 +90,13 @@ class Distill(Schedule):
 
     @classmethod
     def for_model(cls, source: Artifact, data: Dataset | None, **given: Any) -> Self:
-        """The learning rate and the precision are chosen for the student and for this machine."""
+        """The learning rate and the precision are chosen for the student and for this machine.
+
+        Where labels count, texts that are part of others stay: they have labels of their own.
+        """
         rate = usual_rate(config_of(source)) * (_NEAR_RATE if _begins_near(source, given.get("teacher")) else 1.0)
-        return cls(**{"learning_rate": rate, "precision": usual_precision(), **given})
+        fragments = given.get("alpha", _NO_LABELS) < _NO_LABELS
+        return cls(**{"learning_rate": rate, "precision": usual_precision(), "fragments": fragments, **given})
 
     @property
     def suffix(self) -> str:
@@ -108,6 +121,7 @@ class Distill(Schedule):
                 "are no transformers. Leave it out."
             )
         training, judged = held_out(data, self.held_out, self.seed)
+        training = training if self.fragments else _whole(training)
         student, teacher = load_model(source), load_model(self.teacher)
         choose(student, self)
         if not self.dropout:
@@ -165,6 +179,16 @@ class Distill(Schedule):
                 f"the teacher {teacher.path} reads other tokens or pixels than the student {source.path}. "
                 "Name a teacher with the same tokenizer or image processor; trim a vocabulary after distilling."
             )
+
+
+def _whole(rows: Dataset) -> Dataset:
+    found = without_fragments(rows)
+    if len(found) < min(LEAST_ROWS, len(rows)):
+        raise InputError(
+            f"of {len(rows)} rows of {rows.source} all but {len(found)} are part of these; give rows that say more, or "
+            "learn on all of them: --fragments."
+        )
+    return found
 
 
 def _begins_near(student: Artifact, teacher: Artifact | None) -> bool:

@@ -21,6 +21,11 @@ from ftc.cli.training import NAMES, training_options
 @click.option("--alpha", type=float, help="Weight of the teacher's answers; the rest is for labels.  [default: 1]")
 @click.option("--hidden-weight", type=float, help="Weight of the states between layers.  [default: 0]")
 @click.option("--dropout/--no-dropout", default=None, help="Leave the student its dropout.  [default: no]")
+@click.option(
+    "--fragments/--no-fragments",
+    default=None,
+    help="Learn on texts, too, that are part of other rows'.  [default: where labels count]",
+)
 @click.option("--relation-weight", type=float, help="Weight of the last layer's relations.  [default: 0]")
 @training_options
 @options.column_options
@@ -62,9 +67,8 @@ def distill(
     refuse(source, "distilled")
     artifact = open_any(source)
     training = {name: others.pop(name) for name in NAMES}
-    distance = {
-        name: others.pop(name) for name in ("temperature", "alpha", "hidden_weight", "relation_weight", "dropout")
-    }
+    own = ("temperature", "alpha", "hidden_weight", "relation_weight", "dropout", "fragments")
+    distance = {name: others.pop(name) for name in own}
     dataset = options.load_data(data, artifact, need_labels=False, **others)
     result = run(
         artifact,

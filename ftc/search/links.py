@@ -16,7 +16,17 @@ OPTIONS: Mapping[str, frozenset[str]] = {
     "export": frozenset({"to", "graph", "precision", "lengths"}),
     "prune": frozenset({"keep", "layers", "target_speedup", "runtime", "importance", "rows", "vocabulary"}),
     "distill": frozenset(
-        {"time_budget_s", "epochs", "alpha", "temperature", "hidden_weight", "learning_rate", "evaluations", "seed"}
+        {
+            "time_budget_s",
+            "epochs",
+            "alpha",
+            "temperature",
+            "hidden_weight",
+            "fragments",
+            "learning_rate",
+            "evaluations",
+            "seed",
+        }
     ),
     "quantize": frozenset({"to", "mode", "rows", "graph", "precision", "lengths"}),
 }

@@ -71,7 +71,7 @@ class Smaller:
         ]
         self._look(shapes)
         aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.request.budget_s)
-        is_cheap = effort is Effort.QUICK or search.form_s(self.forms[0]) <= aside_s
+        is_cheap = effort is Effort.QUICK or search.form_s(search.soonest_form()) <= aside_s
         if is_cheap:
             self._finish_untrained(shapes)
         if effort is not Effort.QUICK and (aim := self._aim(shapes, speeds)) is not None:
@@ -102,12 +102,12 @@ class Smaller:
         return None if judged is None else judged.points
 
     def _finish_untrained(self, shapes: Sequence[Shape]) -> None:
-        """The fastest shape that is inside the budget as it is, in its form, if there is time."""
+        """The fastest shape that is inside the budget as it is, in the form that is made soonest, if there is time."""
         budget = self.search.request.max_drop_points
         inside = [shape for shape in shapes if (lost := self._lost(shape)) is not None and lost <= budget]
         if inside:
             fastest = max(inside, key=lambda shape: shape.speedup)
-            self.search.finish(fastest.chain, self.forms[:1])
+            self.search.finish(fastest.chain, [self.search.soonest_form()])
 
     def _aim(self, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
         """The shape that is trained: the fastest that training should bring back into the budget.
