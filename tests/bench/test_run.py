@@ -184,6 +184,8 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
 ) -> None:
     path = tmp_path / "b.jsonl"
     both = [text_onnx, text_int8]
+    files = tuple(replace(one, sha256="0" * 64) for one in text_int8.manifest.files)
+    anew = replace(text_int8, manifest=replace(text_int8.manifest, files=files))
     bench(both, data=text_data, options=QUICK, results_path=path)
     lines = path.read_bytes().splitlines(keepends=True)
     turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
@@ -194,6 +196,8 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
         bench(both, data=text_data, options=replace(QUICK, seed=1), results_path=path, resumed=True)
     with pytest.raises(InputError, match="candidates: "):
         bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
+    with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
+        bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
     board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
     (run,) = read_results(path)
     assert run.is_complete
