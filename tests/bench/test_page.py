@@ -6,6 +6,7 @@ import csv
 import io
 import shlex
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from bench.page.told import page
 from bench.page.write import Form, check, find, report, write
 from ftc.cli.bench import bench as bench_command
 from ftc.errors import InputError, RunError
-from ftc.measurement import Arrivals, Cell, Run
+from ftc.measurement import Arrivals, Cell, Measurement, Run, Turn
 from tests.bench import test_results
 from tests.bench.made import CONDITIONS, measurement, run
 from tests.bench.pages import HOSTILE, measured, renamed, usual
@@ -70,6 +71,27 @@ def test_the_headline_says_who_and_why() -> None:
     assert values["Accuracy"][0] == "94.00 %"
     assert values["Size"] == ("10.0 MB", "11 % of onnx")
     assert values["Speed"][1].startswith("of onnx; 95 % ")
+
+
+def test_offline_the_headline_tells_rows_in_a_second_and_not_times_of_unlike_batches() -> None:
+    def in_batches(known: Measurement, batch_size: int) -> Measurement:
+        assert known.opening is not None
+        turns = tuple(Turn(turn.round, turn.calls_ns[:1]) for turn in known.turns)
+        return replace(known, opening=replace(known.opening, batch_size=batch_size), turns=turns)
+
+    torch, onnx = (
+        in_batches(measurement(name, batch_ns, jitter=0), size)
+        for name, batch_ns, size in (("torch", 8_000_000, 2), ("onnx", 16_000_000, 16))
+    )
+    conditions = replace(CONDITIONS, cells=(Cell(None),), scenario="Offline")
+    made = replace(run(torch, onnx), conditions=conditions)
+    told = headline(made, rank(made), "torch")
+    figures = {figure.label: (figure.value, figure.note) for figure in told.figures}
+    assert figures["Throughput"] == ("1000 rows/s", "each in its own best batch; 250 before")
+    assert "Latency" not in figures
+    for form in ("html", "markdown"):
+        assert "Times are of whole batches, of each candidate's own best size" in unescape(report(found(made), form))
+        assert "Times are of whole batches" not in report(found(usual()), form)
 
 
 def test_an_interrupted_run_names_no_winner() -> None:
