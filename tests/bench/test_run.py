@@ -269,7 +269,9 @@ def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
     assert board.standings[0].batch_size == known.batch_size
 
 
-def test_what_answers_slowly_has_longer_for_many_rows(text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_answers_slowly_has_longer_for_many_rows_and_waiting_for_queries_does_not_count(
+    text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits_s: list[float] = []
 
     class Watch:
@@ -287,7 +289,9 @@ def test_what_answers_slowly_has_longer_for_many_rows(text_onnx: Artifact, monke
         worker._row_s = 2.0
         worker.prepare(["one", "two", "three"], [[[0], [1]], [[0, 1, 2]]])
         worker.turn([[0, 1, 1], [0]])
-    assert limits_s == [1.0, 1.0, pytest.approx(3 * 2.0), pytest.approx(3 * 2.0 * 6)]
+        worker._row_s = 0.0
+        worker.turn([[0, 1], []], [0, 50_000_000])
+    assert limits_s == [1.0, 1.0, pytest.approx(3 * 2.0), pytest.approx(3 * 2.0 * 6), pytest.approx(1.05)]
 
 
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
