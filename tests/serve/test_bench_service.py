@@ -251,6 +251,12 @@ def test_what_is_no_url_is_refused(url: str, rows: Path) -> None:
     assert url in failed(2, "--service", url, "--data", rows)
 
 
+@pytest.mark.parametrize("rate", ["-5", "0", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+    said = refused("--service", "http://127.0.0.1:9", "--rate", rate)
+    assert "--rate must be a number of requests in a second above 0" in said
+
+
 def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact, rows: Path, tmp_path: Path) -> None:
     assert "no service of ftc answers" in refused("--service", "http://127.0.0.1:9", "--data", rows)
     assert "plain HTTP" in refused("--service", "https://127.0.0.1:9", "--data", rows)
