@@ -97,7 +97,9 @@ def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Secti
 def _ranked(board: Leaderboard, reference: str | None) -> str:
     """How the ranking came about."""
     budget = f"within {counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
-    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals.{_of_batches(board)}"
+    tested = any(standing.drop is not None for standing in board.standings)
+    exact = "; p is McNemar's exact test that neither answers better" if tested else ""
+    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
 
 
 def _of_batches(board: Leaderboard) -> str:

@@ -94,6 +94,15 @@ def test_offline_the_headline_tells_rows_in_a_second_and_not_times_of_unlike_bat
         assert "Times are of whole batches" not in report(found(usual()), form)
 
 
+def test_drops_stand_beside_what_the_exact_test_says_of_them() -> None:
+    document = report(found(usual()), "markdown")
+    for p_value in ("p = 1.000", "p \\< 0.001"):  # of one row in a hundred, and of twenty-five
+        assert p_value in document
+    assert "p is McNemar's exact test that neither answers better." in document
+    unlabelled = run(measurement("torch", 8000, None), measurement("onnx", 4000, None))
+    assert "McNemar" not in report(found(unlabelled), "markdown")
+
+
 def test_an_interrupted_run_names_no_winner() -> None:
     made = usual(ended=False)
     told = headline(made, rank(made), "onnx")
