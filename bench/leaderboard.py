@@ -25,15 +25,17 @@ class SelfCheck:
     """What is compared with, against itself in a second process.
 
     :param passed: whether no difference was shown; None where they could not be compared
+    :param failure: of one of the two; None where both were timed
     """
 
     name: str
     ratio: Ratio | None
     passed: bool | None
+    failure: str | None = None
 
     def __str__(self) -> str:
         if self.ratio is None:
-            return f"{self.name} against itself was not compared: too few rounds in common"
+            return f"{self.name} against itself was not compared: {self.failure or 'too few rounds in common'}"
         shown = "no difference shown, as it must be" if self.passed else "a difference was shown where there is none"
         return f"{self.name} against itself: {self.ratio}, {shown}"
 
@@ -103,7 +105,9 @@ def _self_check(judge: Judge) -> SelfCheck | None:
         return None
     first = next(m for m in judge.run.measurements if m.candidate.id == twin.candidate.twin_of)
     ratio = judge.ratio(twin, first)
-    return SelfCheck(first.candidate.name, ratio, None if ratio is None else not (ratio.is_faster or ratio.is_slower))
+    passed = None if ratio is None else not (ratio.is_faster or ratio.is_slower)
+    failures = (f"{known.candidate.name} failed: {known.failure}" for known in (first, twin) if known.failure)
+    return SelfCheck(first.candidate.name, ratio, passed, next(failures, None))
 
 
 def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:

@@ -218,6 +218,18 @@ def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batc
     assert board.reason == "the fastest inside the accuracy budget"
 
 
+def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> None:
+    onnx = measurement("onnx", 4000)
+    again = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
+    check = rank(run(onnx, replace(onnx, candidate=again))).self_check
+    assert check is not None
+    assert check.passed
+    check = rank(run(onnx, Measurement(again, failure="no memory"))).self_check
+    assert check is not None
+    assert check.passed is None
+    assert str(check) == "onnx against itself was not compared: onnx-again failed: no memory"
+
+
 def test_throughput_is_of_the_datas_own_lengths() -> None:
     for cells, place, is_grid in (
         ((Cell(),), 0, False),

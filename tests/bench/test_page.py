@@ -118,10 +118,13 @@ def test_an_interrupted_run_names_no_winner() -> None:
 
 
 def test_the_front_leaves_out_what_is_slower_and_no_better() -> None:
-    plot = scatter(rank(usual()))
+    made = usual()
+    twin = replace(made.measurements[1].candidate, id="again", name="onnx-again", twin_of="id-of-onnx")
+    again = replace(made.measurements[1], candidate=twin)
+    plot = scatter(rank(replace(made, measurements=(*made.measurements, again))))
     assert plot is not None
     assert "None is both faster and better than: wrong, int8, lite." in plot.described
-    assert plot.left_out == ("broken",)
+    assert plot.left_out == ("broken",), "and not what checks another, whose times and accuracy are known"
     by_place = {point.place: point for point in plot.canvases[0].points}
     assert by_place[1].is_winner
     assert by_place[1].x_low < by_place[1].x < by_place[1].x_high
