@@ -223,6 +223,14 @@ def bench(
             **columns,
         )
         return
+    options.refuse(
+        frozenset({"clients"}), "a run without --service, which is what clients ask: name one, or leave it out."
+    )
+    if scenario != "single-stream":
+        sizes = "each candidate has the size that suits it best" if scenario == "offline" else "every query is one row"
+        options.refuse(frozenset({"batch_size"}), f"--scenario {scenario}, where {sizes}: leave it out.")
+    if data is None:
+        options.refuse(frozenset({"limit"}), "a run without --data, which measures no accuracy: give the rows as well.")
     wanted = Options(
         threads=threads,
         batch_size=batch_size,

@@ -25,7 +25,7 @@ USED = frozenset(
     {
         *("service", "clients", "paths", "data", "rate", "batch_size", "threads", "time_budget", "precision"),
         *("time_limit", "seed", "output", "as_json", "text_column", "text_pair_column", "label_column"),
-        *("image_column", "split", "artifacts", "limit"),
+        *("image_column", "split", "limit"),
     }
 )
 """Options that mean something for a service; the others are refused."""

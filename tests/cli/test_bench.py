@@ -15,6 +15,24 @@ from ftc.measurement import Measurement
 from tests.bench.made import measurement, run
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--clients", "4"), "--clients does not go with a run without --service"),
+        (("--limit", "4"), "--limit does not go with a run without --data"),
+        (("--scenario", "offline", "--batch-size", "8"), "--batch-size does not go with --scenario offline"),
+        (
+            ("--scenario", "server", "--rate", "5", "--latency-bound", "5", "--batch-size", "8"),
+            "--batch-size does not go with --scenario server",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(given: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["bench", "--artifacts", str(tmp_path), *given])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
 def test_a_self_check_that_could_not_be_made_ends_as_one_that_failed(
     text_onnx: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,7 +265,8 @@ def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact,
     assert "neither a path nor a Bento" in refused("--service", "nothing:1", "--data", rows)
     assert "--data is needed" in refused("--service", text_server.url)
     assert "not " + str(text_onnx.path) in refused(text_onnx.path, "--service", text_server.url, "--data", rows)
-    assert "--scenario does not go with" in refused("--service", text_server.url, "--scenario", "offline")
+    for useless in (("--scenario", "offline"), ("--artifacts", tmp_path)):
+        assert f"{useless[0]} does not go with --service" in refused("--service", text_server.url, *useless)
     other = tmp_path / "other.jsonl"
     other.write_text("{}\n")
     assert "something else" in refused("--service", text_server.url, "--data", rows, "-o", other)
