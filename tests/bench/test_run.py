@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -189,7 +190,11 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
     bench(both, data=text_data, options=QUICK, results_path=path)
     lines = path.read_bytes().splitlines(keepends=True)
     turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
-    path.write_bytes(b"".join(lines[: turns[6]]) + lines[turns[6]][:50])
+    begun = json.loads(lines[0])
+    begun["conditions"]["machine"]["busy_cores"] = 99.0
+    path.write_bytes(
+        json.dumps(begun, separators=(",", ":")).encode() + b"\n" + b"".join(lines[1 : turns[6]]) + lines[turns[6]][:50]
+    )
     (killed,) = read_results(path)
     assert not killed.is_complete
     with pytest.raises(InputError, match="seed: 0 then, 1 now"):
@@ -202,6 +207,8 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
     (run,) = read_results(path)
     assert run.is_complete
     assert rank(run) == board
+    assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
+    assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
     for before, now in zip(killed.measurements, run.measurements, strict=True):
         assert now.accuracy == before.accuracy
         assert now.turns[: len(before.turns)] == before.turns
