@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import exp, fsum, lgamma, log, sqrt
 
 import numpy as np
 
@@ -89,9 +89,10 @@ def mcnemar(only_root: int, only_candidate: int) -> float:
     correlated proportions or percentages", 1947, in its exact form).
     """
     count = only_root + only_candidate
-    tail = sum(comb(count, k) for k in range(min(only_root, only_candidate) + 1))
-    share: float = 2 * tail / 2**count
-    return min(1.0, share)
+    # by logarithms: binomial coefficients of thousands of rows are numbers of thousands of digits
+    every = lgamma(count + 1) - count * log(2)
+    tail = fsum(exp(every - lgamma(k + 1) - lgamma(count - k + 1)) for k in range(min(only_root, only_candidate) + 1))
+    return min(1.0, 2 * tail)
 
 
 def resolvable_points(discordant: float, rows: int) -> float:

@@ -111,7 +111,8 @@ class Pace:
     def arrivals_ns(self, number: int) -> list[int]:
         """When the queries of a round arrive."""
         reached = [answers.per_second() for answers in self.clients.answers] or [self.first_per_s]
-        rate_per_s = self.given_per_s or USUAL_SHARE * float(np.median(reached))
+        usual_per_s = USUAL_SHARE * float(np.median(reached))
+        rate_per_s = usual_per_s if self.given_per_s is None else self.given_per_s
         self.rates_per_s.append(rate_per_s)
         queries = int(np.clip(rate_per_s * self.turn_s, 1, plan.MOST_CALLS))
         return plan.poisson_ns(rate_per_s, queries, (self.seed, number, 2))

@@ -35,6 +35,19 @@ def before(conditions: Conditions) -> tuple[Caution, ...]:
     return tuple(_before(conditions))
 
 
+def resumed(run: Run) -> tuple[Caution, ...]:
+    """What cannot be known of a run that is about to be gone on with: processes that were killed have told nothing."""
+    if all(known.opening is None for known in run.measurements):
+        return ()
+    return (
+        Caution(
+            "resumed",
+            "the run was interrupted: memory and power are those of the processes that went on with it.",
+            "Where they matter, measure without --resume.",
+        ),
+    )
+
+
 def after(run: Run) -> tuple[Caution, ...]:
     """What the times say of themselves."""
     return tuple(_after(run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -41,7 +42,7 @@ def machine() -> Machine:
         cores=cpu.cores,
         cpu_quota=cpu.quota,
         governor=text_of(_GOVERNOR),
-        busy_cores=psutil.cpu_percent(interval=BUSY_OVER_S) / 100 * (psutil.cpu_count() or 1),
+        busy_cores=_busy_cores(),
         memory_bytes=int(psutil.virtual_memory().total),
         platform=platform.platform(),
         python=platform.python_version(),
@@ -50,3 +51,10 @@ def machine() -> Machine:
         memory_available_bytes=int(psutil.virtual_memory().available),
         memory_limit_bytes=memory_limit_bytes(),
     )
+
+
+def _busy_cores() -> float:
+    """Cores' worth of time that other work takes of the cores that this process may use."""
+    busy = dict(enumerate(psutil.cpu_percent(interval=BUSY_OVER_S, percpu=True)))
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else busy.keys()
+    return float(sum(busy.get(core, 0.0) for core in allowed)) / 100

@@ -90,7 +90,7 @@ def speed_ratio(
 
     :param seed: of the resampling
     :param processes: by the number of the round, which of its processes the reference had, and which the candidate;
-        None where neither could have had another
+        None where a process's own speed cannot be in the ratio
     :return: None with fewer than `LEAST_ROUNDS` in common
     :raises ValueError: if the times of a round are not paired
     """

@@ -25,15 +25,17 @@ class SelfCheck:
     """What is compared with, against itself in a second process.
 
     :param passed: whether no difference was shown; None where they could not be compared
+    :param failure: of one of the two; None where both were timed
     """
 
     name: str
     ratio: Ratio | None
     passed: bool | None
+    failure: str | None = None
 
     def __str__(self) -> str:
         if self.ratio is None:
-            return f"{self.name} against itself was not compared: too few rounds in common"
+            return f"{self.name} against itself was not compared: {self.failure or 'too few rounds in common'}"
         shown = "no difference shown, as it must be" if self.passed else "a difference was shown where there is none"
         return f"{self.name} against itself: {self.ratio}, {shown}"
 
@@ -74,7 +76,7 @@ def rank(run: Run) -> Leaderboard:
 
     The checkpoint is the reference for accuracy and the float ONNX export for speed; either stands in for the
     other where that is missing. A candidate wins only if its interval lies above 1; if none does, the
-    reference wins.
+    reference wins. Where neither may win, the lowest median does, and it is said if that was not shown to be faster.
     """
     measured = sorted((m for m in run.measurements if m.is_timed), key=lambda m: m.candidate.name)
     judge = judge_of(run)
@@ -103,7 +105,9 @@ def _self_check(judge: Judge) -> SelfCheck | None:
         return None
     first = next(m for m in judge.run.measurements if m.candidate.id == twin.candidate.twin_of)
     ratio = judge.ratio(twin, first)
-    return SelfCheck(first.candidate.name, ratio, None if ratio is None else not (ratio.is_faster or ratio.is_slower))
+    passed = None if ratio is None else not (ratio.is_faster or ratio.is_slower)
+    failures = (f"{known.candidate.name} failed: {known.failure}" for known in (first, twin) if known.failure)
+    return SelfCheck(first.candidate.name, ratio, passed, next(failures, None))
 
 
 def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:
@@ -111,7 +115,7 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
         return None, "no candidate could be shown to stay inside the accuracy budget"
     reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
     if reference is None:
-        return min(fit, key=judge.typical_ns), "the fastest inside the accuracy budget"
+        return _lowest_median(fit, judge)
     compared = [(judge.ratio(m, reference), m) for m in fit if m is not reference]
     faster = [(ratio, m) for ratio, m in compared if ratio is not None and ratio.is_faster]
     if not faster:
@@ -121,6 +125,15 @@ def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | Non
     lost = "accuracy was not measured" if drop is None else f"drop {drop:.2f} points of {judge.run.main_metric}"
     interval = f"95 % interval {ratio.low:.2f}-{ratio.high:.2f}"
     return best, f"{ratio.value:.2f}x as fast as {reference.candidate.name} ({interval}), {lost}"
+
+
+def _lowest_median(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement, str]:
+    best = min(fit, key=judge.typical_ns)
+    others = [(judge.ratio(best, other), other.candidate.name) for other in fit if other is not best]
+    unsure = [name for ratio, name in others if ratio is None or not ratio.is_faster]
+    if unsure:
+        return best, f"the lowest median inside the accuracy budget; not shown to be faster than {', '.join(unsure)}"
+    return best, "the fastest inside the accuracy budget"
 
 
 def _unknown(judge: Judge, reference: Measurement) -> str:
@@ -153,5 +166,5 @@ def _without_root(run: Run, judge: Judge) -> str | None:
 
 
 def _place(standing: Standing) -> tuple[int, float, str]:
-    ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+    ratio = standing.cells[0].ratio if standing.cells else None
     return _PLACES[standing.verdict], -ratio.value if ratio is not None else 0.0, standing.candidate.name

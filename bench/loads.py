@@ -63,7 +63,8 @@ class Overhead:
 
 def ratio(turns: Mapping[str, Sequence[Turn]], seed: int) -> Ratio | None:
     service, session = _paired(turns)
-    return speed_ratio(service, session, seed)
+    once = dict.fromkeys(service, (0, 0))  # neither has another process in the run
+    return speed_ratio(service, session, seed, once)
 
 
 def _paired(turns: Mapping[str, Sequence[Turn]]) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:

@@ -65,21 +65,23 @@ class Options:
             ("limit", self.limit, 1, math.inf),
             ("max-drop", self.max_drop_points, 0, 100),
             ("seed", self.seed, 0, MOST_SEED),
-            ("precision", self.precision, FINEST, 1),
             *(("batch-sizes", size, 1, MOST_ROWS) for size in self.batch_sizes),
             *(("lengths", length, 1, math.inf) for length in self.lengths),
         ]
         for name, value, least, most in checked:
             if value is not None and not least <= value <= most:  # not-a-number is in no range, too
                 raise InputError(f"--{name} must be {_range(least, most)}, got {value}.")
+        if self.precision is not None and not FINEST <= self.precision <= 1:
+            raise InputError(
+                f"--precision must be from {100 * FINEST:g}% to 100%, or none, got {100 * self.precision:g}%."
+            )
         for name, number, unit in (
             ("time-budget", self.time_budget_s, "seconds"),
             ("time-limit", self.time_limit_s, "seconds"),
             ("rate", self.rate_per_s, "queries in a second"),
             ("latency-bound", self.bound_ms, "milliseconds"),
         ):
-            if number is not None and not 0 < number < math.inf:
-                raise InputError(f"--{name} must be a number of {unit} above 0, got {number}.")
+            check_positive(name, number, unit)
         if self.device not in DEVICES:
             raise InputError(f"--device must be {' or '.join(DEVICES)}, got {self.device!r}.")
         self._check_scenario()
@@ -107,6 +109,12 @@ class Options:
         if self.rate_per_s is None or self.bound_ms is None:
             return None
         return Arrivals(self.rate_per_s, self.bound_ms)
+
+
+def check_positive(name: str, number: float | None, unit: str) -> None:
+    """:raises InputError: if a number was given for an option that is not above 0, or infinite"""
+    if number is not None and not 0 < number < math.inf:  # not-a-number is neither
+        raise InputError(f"--{name} must be a number of {unit} above 0, got {number}.")
 
 
 def _range(least: float, most: float) -> str:

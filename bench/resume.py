@@ -52,6 +52,12 @@ def _different(run: Run, start: RunBegun) -> tuple[str, ...]:
     if {one.id for one in then} != {one.id for one in start.candidates}:
         names = [", ".join(sorted(one.name for one in side)) for side in (then, start.candidates)]
         different.append(f"candidates: {names[0]} then, {names[1]} now")
+    known = {one.id: one for one in then}
+    different += [
+        f"content of {one.name}: it was made anew since"
+        for one in start.candidates
+        if one.id in known and not one.is_same_file(known[one.id])
+    ]
     if run.conditions.cells != start.conditions.cells and run.conditions.cells[0] == start.conditions.cells[0]:
         different.append("the grid of batch sizes and lengths")
     if run.max_drop_points != start.max_drop_points:

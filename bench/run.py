@@ -93,8 +93,10 @@ def _measure(
     options: Options,
     modules: Mapping[str, str],
 ) -> None:
-    for before in cautions.before(start.conditions):
-        caution(str(before))
+    both = (*cautions.before(log.run.conditions), *cautions.before(start.conditions))  # of a resumed run they differ
+    before = (*dict.fromkeys(both), *cautions.resumed(log.run))
+    for found in before:
+        caution(str(found))
     with ExitStack() as stack:
         trials = [
             Trial(
@@ -122,7 +124,7 @@ def _measure(
         for trial in trials:
             trial.attempt(trial.close)
     after = cautions.after(log.run)
-    log.add(Ended(log.run.id, (*cautions.before(start.conditions), *after)))
+    log.add(Ended(log.run.id, (*before, *after)))
     for found in after:
         caution(str(found))
 

@@ -68,7 +68,8 @@ def side_by_side(
     )
     if first in failed:
         raise RunError(f"the service under load: {failed[first]}")
+    once = dict.fromkeys(turns[first], (0, 0))  # each service is one process, or one set of them
     return {
-        name: None if name in failed else ITSELF if name == first else speed_ratio(turns[first], taken, seed)
+        name: None if name in failed else ITSELF if name == first else speed_ratio(turns[first], taken, seed, once)
         for name, taken in turns.items()
     }

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.candidates import roots_declared
+from bench.candidates import described, roots_declared
 from bench.leaderboard import Leaderboard, rank
 from bench.report import to_json
 from bench.results import FILE_NAME
@@ -42,7 +42,7 @@ def latest_winner(artifacts: Path) -> Artifact:
     known = roots_declared(find_artifacts(artifacts))
     for place in places:
         declared = known.get(str(place.resolve()), Declared())
-        if place.exists() and (found := open_any(place, declared)).manifest.id == winner.id:
+        if place.exists() and described(found := open_any(place, declared), run.root_id).is_same_file(winner):
             say(f"winner of the run of {run.started}: {winner.name}, {board.reason}")
             return found
     raise InputError(
@@ -59,14 +59,15 @@ def board_of(artifacts: Path, run: str) -> Leaderboard | None:
 
 
 def measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
-    """The artifact's row of the latest whole run that timed it, with what it was measured under; None if none did."""
+    """The row of this very file in the latest whole run that timed it, with what it was measured under; or None."""
     path = artifacts / FILE_NAME
     for run in reversed(read_results(path)) if path.is_file() else ():
         if not run.is_complete:
             continue
-        board = json.loads(to_json(rank(run)))
-        for row in board["standings"]:
-            if row["candidate"]["id"] == artifact.manifest.id and row["verdict"] != "failed":
+        ranked, one = rank(run), described(artifact, run.root_id)
+        board = json.loads(to_json(ranked))
+        for standing, row in zip(ranked.standings, board["standings"], strict=True):
+            if standing.candidate.is_same_file(one) and standing.verdict != "failed":
                 del row["candidate"]["path"]  # of this machine, nothing to tell a service's users
                 return {**row, "main_metric": board["main_metric"], "conditions": board["conditions"]}
     return None

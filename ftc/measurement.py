@@ -164,8 +164,8 @@ class Machine:
     :param instructions: the instruction sets that decide how fast INT8 and bfloat16 are
     :param cores: cores this process may run on
     :param cpu_quota: cores' worth of time that the control group allows
-    :param busy_cores: cores' worth of time that other work took in the half second before the run began; the load
-        average would count what this very process did in the minute before
+    :param busy_cores: cores' worth of time that other work took of these in the half second before the run began; the
+        load average would count what this very process did in the minute before
     """
 
     cpu: str

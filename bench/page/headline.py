@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.leaderboard import Leaderboard
 from bench.page.view import Figure, Headline
-from bench.page.words import TIMES, interval, milliseconds
+from bench.page.words import TIMES, interval, milliseconds, number
 from bench.standing import Standing
 from ftc.measurement import Run
 
@@ -33,9 +33,7 @@ def _figures(won: Standing, compared: Standing | None, board: Leaderboard) -> li
         figures.append(
             Figure("Speed", f"{ratio.value:.2f}{TIMES}", f"of {other.candidate.name}; 95 % {interval(ratio)}")
         )
-    before = f"; {milliseconds(other.p50_ns)} ms before" if other is not None and other.p50_ns is not None else ""
-    kind = "of a batch, median" if board.conditions.scenario == "Offline" else "median"
-    figures.append(Figure("Latency", f"{milliseconds(won.p50_ns)} ms", f"{kind}{before}"))
+    figures.append(_throughput(won, other) if board.conditions.scenario == "Offline" else _latency(won, other))
     score = won.metrics.get(board.main_metric)
     if score is not None:
         figures.append(Figure(board.main_metric.capitalize(), f"{100 * score:.2f} %", _lost(won)))
@@ -44,6 +42,17 @@ def _figures(won: Standing, compared: Standing | None, board: Leaderboard) -> li
         smaller = f"{100 * won.candidate.size_bytes / other.candidate.size_bytes:.0f} % of {other.candidate.name}"
     figures.append(Figure("Size", f"{won.candidate.size_bytes / 1e6:.1f} MB", smaller))
     return figures
+
+
+def _latency(won: Standing, other: Standing | None) -> Figure:
+    before = f"; {milliseconds(other.p50_ns)} ms before" if other is not None and other.p50_ns is not None else ""
+    return Figure("Latency", f"{milliseconds(won.p50_ns)} ms", f"median{before}")
+
+
+def _throughput(won: Standing, other: Standing | None) -> Figure:
+    """Rows in a second: times of batches of unlike sizes say nothing of each other."""
+    before = f"; {number(other.rows_per_second, 1, 0)} before" if other is not None and other.rows_per_second else ""
+    return Figure("Throughput", f"{number(won.rows_per_second, 1, 0)} rows/s", f"each in its own best batch{before}")
 
 
 def _lost(won: Standing) -> str:

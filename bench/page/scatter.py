@@ -110,7 +110,9 @@ def scatter(board: Leaderboard, *, ended: bool = True) -> Scatter | None:
             _canvas(name, width, height, placed, front, (x_axis, y_axis), budget, board, ended=ended)
             for name, width, height in (("wide", 880.0, 420.0), ("narrow", 350.0, 360.0))
         ),
-        left_out=tuple(s.candidate.name for s in board.standings if s.candidate.name not in shown),
+        left_out=tuple(
+            s.candidate.name for s in board.standings if s.candidate.twin_of is None and s.candidate.name not in shown
+        ),
     )
 
 

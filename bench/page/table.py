@@ -156,7 +156,10 @@ def _drop(standing: Standing) -> Entry:
     if standing.drop_points is None:
         return Entry(NONE)
     drop = standing.drop
-    note = f"{drop.low_points:.2f} to {drop.high_points:.2f}" if drop is not None else ""
+    note = ""
+    if drop is not None:
+        certain = "p < 0.001" if drop.p_value < 0.001 else f"p = {drop.p_value:.3f}"
+        note = f"{drop.low_points:.2f} to {drop.high_points:.2f}, {certain}"
     return Entry(number(standing.drop_points, 1, 2), note, standing.drop_points)
 
 

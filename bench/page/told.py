@@ -67,7 +67,7 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
     spread = ridges.ridges(run, board)
     if spread is not None:
         note = "Each curve is as high as the others; the line marks the median, the dot the 90th percentile."
-        yield Section("ridges", "Latency distributions", spread, note)
+        yield Section("ridges", "Latency distributions", spread, note + _of_batches(board))
     yield Section(
         "table", "Leaderboard", table.leaderboard(board, reference, ended=run.ended), _ranked(board, reference)
     )
@@ -97,7 +97,16 @@ def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Secti
 def _ranked(board: Leaderboard, reference: str | None) -> str:
     """How the ranking came about."""
     budget = f"within {counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
-    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals."
+    tested = any(standing.drop is not None for standing in board.standings)
+    exact = "; p is McNemar's exact test that neither answers better" if tested else ""
+    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
+
+
+def _of_batches(board: Leaderboard) -> str:
+    """Why times stand beside each other that say nothing of each other."""
+    if board.conditions.scenario != "Offline":
+        return ""
+    return " Times are of whole batches, of each candidate's own best size: compare speed and throughput."
 
 
 def _other(one: Found) -> OtherRun:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ftc.measurement import Scenario
 
 BAD_NEWS = 3
-"""Exit code where the work went well and its answer is bad news: slower than before, or a self-check that failed."""
+"""Exit code where the work went well and its answer is bad news: slower than before, or no self-check that passed."""
 
 _SCENARIOS: dict[str, Scenario] = {"single-stream": "SingleStream", "offline": "Offline", "server": "Server"}
 
@@ -93,7 +93,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="TIME",
     help="What a candidate may take for one answer; after it, it counts as hung.",
 )
-@click.option("--self-check", is_flag=True, help="Measure the float baseline twice; a difference ends with 3.")
+@click.option(
+    "--self-check", is_flag=True, help="Measure the float baseline twice; ends with 3 unless no difference is shown."
+)
 @click.option("--resume", is_flag=True, help="Go on with the last run, which was interrupted.")
 @click.option(
     "--compare",
@@ -221,6 +223,14 @@ def bench(
             **columns,
         )
         return
+    options.refuse(
+        frozenset({"clients"}), "a run without --service, which is what clients ask: name one, or leave it out."
+    )
+    if scenario != "single-stream":
+        sizes = "each candidate has the size that suits it best" if scenario == "offline" else "every query is one row"
+        options.refuse(frozenset({"batch_size"}), f"--scenario {scenario}, where {sizes}: leave it out.")
+    if data is None:
+        options.refuse(frozenset({"limit"}), "a run without --data, which measures no accuracy: give the rows as well.")
     wanted = Options(
         threads=threads,
         batch_size=batch_size,
@@ -259,8 +269,9 @@ def bench(
         show(board, artifacts)
     if store is not None:
         _track(board, path, store)
-    if board.self_check is not None and board.self_check.passed is False:
-        caution("the self-check failed: believe no ratio of this run. Measure again, longer or on a quieter machine.")
+    if board.self_check is not None and not board.self_check.passed:
+        told = "the self-check failed" if board.self_check.passed is False else f"no self-check: {board.self_check}"
+        caution(f"{told}: believe no ratio of this run. Measure again, longer or on a quieter machine.")
         sys.exit(BAD_NEWS)
 
 

@@ -25,7 +25,7 @@ USED = frozenset(
     {
         *("service", "clients", "paths", "data", "rate", "batch_size", "threads", "time_budget", "precision"),
         *("time_limit", "seed", "output", "as_json", "text_column", "text_pair_column", "label_column"),
-        *("image_column", "split", "artifacts", "limit"),
+        *("image_column", "split", "limit"),
     }
 )
 """Options that mean something for a service; the others are refused."""
@@ -48,6 +48,7 @@ def bench_service(
     """Reach the service, ask it in three ways, and print what was found."""
     from bench import service, service_report
     from bench.clients import request
+    from bench.options import check_positive
     from bench.plan import TIMED_EXAMPLES
     from ftc.checkpoint import open_any
     from ftc.manifest import DataRecord
@@ -57,6 +58,7 @@ def bench_service(
     from serve.replay import request_body
     from serve.server import key_header
 
+    check_positive("rate", rate_per_s, "requests in a second")
     if output is not None:
         service_report.check(output)
     given = open_any(path) if path is not None else None

@@ -202,6 +202,17 @@ def refuse_others(used: frozenset[str], beside: str) -> None:
     :param beside: the option that makes the others meaningless, with what is to be known of it
     :raises InputError: if another was given
     """
+    known = frozenset(parameter.name or "" for parameter in click.get_current_context().command.params)
+    refuse(known - used, beside)
+
+
+def refuse(meaningless: frozenset[str], beside: str) -> None:
+    """Refuse what was given to the current command and would do nothing.
+
+    :param meaningless: names of the parameters that would
+    :param beside: what makes them meaningless, with what to do instead
+    :raises InputError: if one of them was given
+    """
     from click.core import ParameterSource
 
     from ftc.errors import InputError
@@ -209,7 +220,7 @@ def refuse_others(used: frozenset[str], beside: str) -> None:
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name in meaningless and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             given = _as_given(parameter, context.params[name]) if isinstance(parameter, click.Option) else name.upper()
             if isinstance(parameter, click.Option) or context.params[name]:
                 raise InputError(f"{given} does not go with {beside}")

@@ -29,6 +29,11 @@ def test_the_exact_test_is_that_of_the_binomial_distribution(lost: int, gained: 
     assert mcnemar(lost, gained) == mcnemar(gained, lost)
 
 
+@pytest.mark.parametrize(("lost", "gained"), [(100_000, 100_000), (60_000, 60_700), (0, 5000)])
+def test_the_exact_test_is_to_be_had_of_many_rows(lost: int, gained: int) -> None:
+    assert mcnemar(lost, gained) == pytest.approx(stats.binomtest(lost, lost + gained).pvalue, rel=1e-6)
+
+
 def test_a_drop_comes_with_its_interval_and_what_the_rows_can_tell() -> None:
     found = drop(*answers(872, 14, 10), seed=0)
     assert found.points == pytest.approx(100 * 4 / 872)

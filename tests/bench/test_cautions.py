@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from bench import cautions, plan
+from bench import cautions, conditions, plan
 from ftc.measurement import Measurement, Run, Turn
 from tests.bench.made import CONDITIONS, measurement, run
 
@@ -35,6 +36,17 @@ def test_the_machine_is_looked_at_before() -> None:
     assert [one.kind for one in found] == ["busy host", "quota", "governor"]
     assert "1.5 of 2 cores" in found[0].text
     assert "--threads 1" in found[1].advice
+
+
+def test_other_work_on_cores_that_this_process_may_not_use_does_not_make_the_host_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def percents(interval: float, percpu: bool = False) -> list[float] | float:
+        return [100.0, 50.0, 0.0, 100.0] if percpu else 62.5
+
+    monkeypatch.setattr("psutil.cpu_percent", percents)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 2}, raising=False)
+    assert conditions.machine().busy_cores == 0.5
 
 
 def test_the_times_are_looked_at_after() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import loads
+from bench.drive import Answers
 from bench.intervals import LEAST_ROUNDS, LEAST_SPREAD, PROCESS_SPREAD, T_975, Ratio, speed_ratio
+from bench.loads import ONE, SESSION
+from bench.side_by_side import side_by_side
+from ftc.measurement import Turn
 
 TIMES = st.lists(st.lists(st.integers(1, 10**9), min_size=8, max_size=8).map(tuple), min_size=6, max_size=15)
 EXPERIMENTS = 300
@@ -158,3 +163,19 @@ def test_no_interval_is_narrower_than_what_processes_disagree_by(seed: int, proc
     medians = [np.median(np.log([reference[6 * p + k][0] for k in range(6)])) for p in range(processes)]
     half = T_975[processes - 2] * np.std(medians, ddof=1) / np.sqrt(processes)
     assert np.log(known.high / known.value) >= half - 1e-9
+
+
+def test_services_that_live_once_are_allowed_a_process_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = {name: [Turn(n, ((ns,) * 8,)) for n in range(20)] for name, ns in ((ONE, 2000), (SESSION, 1000))}
+    overhead = loads.ratio(turns, 0)
+
+    def answered(url: str, requests: Sequence[bytes], *, clients: int, seconds: float) -> Answers:
+        return Answers(latencies_ns=[1] * (2 if url == "quick" else 1), wall_s=1.0)
+
+    monkeypatch.setattr("bench.side_by_side.closed_loop", answered)
+    urls = {"0": "slow", "1": "quick"}
+    beside = side_by_side(urls, {name: [b"request"] for name in urls}, clients=1, budget_s=0.001)["1"]
+    for ratio in (overhead, beside):
+        assert ratio is not None
+        assert ratio.value == pytest.approx(2.0)
+        assert min(ratio.high / ratio.value, ratio.value / ratio.low) >= math.exp(1.96 * PROCESS_SPREAD) - 1e-9

@@ -182,6 +182,27 @@ def test_what_the_rows_were_is_said_and_one_of_a_kind_is_singular(tmp_path: Path
     assert "100 rows of rows.tsv (pairs of texts);" in text
 
 
+def alone(name: str, latency_ns: int, jitter: int = 1) -> Measurement:
+    """A candidate that is no reference and may win all the same."""
+    made = measurement(name, latency_ns, jitter=jitter)
+    return replace(made, candidate=replace(made.candidate, lossless=True, format="tflite"))
+
+
+def test_without_a_reference_the_fastest_is_what_was_shown_to_be_faster() -> None:
+    board = rank(run(alone("first", 4000), alone("second", 2000), alone("third", 8000)))
+    assert [standing.candidate.name for standing in board.standings] == ["second", "first", "third"]
+    assert board.reason == "the fastest inside the accuracy budget"
+    board = rank(run(alone("first", 4000), alone("second", 2000), alone("noisy", 1990, jitter=20)))
+    assert board.winner is not None
+    assert board.winner.name == "noisy"
+    assert board.reason == "the lowest median inside the accuracy budget; not shown to be faster than second"
+
+
+def test_without_a_reference_candidates_stand_by_their_speed() -> None:
+    board = rank(run(alone("a", 8000), alone("b", 4000), alone("c", 2000), alone("d", 6000)))
+    assert [standing.candidate.name for standing in board.standings] == ["c", "b", "d", "a"]
+
+
 def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batch() -> None:
     def in_batches(name: str, batch_size: int, batch_ns: int) -> Measurement:
         made = measurement(name, batch_ns)
@@ -195,6 +216,18 @@ def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batc
     assert board.winner is not None
     assert board.winner.name == "many"
     assert board.reason == "the fastest inside the accuracy budget"
+
+
+def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> None:
+    onnx = measurement("onnx", 4000)
+    again = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
+    check = rank(run(onnx, replace(onnx, candidate=again))).self_check
+    assert check is not None
+    assert check.passed
+    check = rank(run(onnx, Measurement(again, failure="no memory"))).self_check
+    assert check is not None
+    assert check.passed is None
+    assert str(check) == "onnx against itself was not compared: onnx-again failed: no memory"
 
 
 def test_throughput_is_of_the_datas_own_lengths() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import shlex
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from bench.page.told import page
 from bench.page.write import Form, check, find, report, write
 from ftc.cli.bench import bench as bench_command
 from ftc.errors import InputError, RunError
-from ftc.measurement import Arrivals, Cell, Run
+from ftc.measurement import Arrivals, Cell, Measurement, Run, Turn
 from tests.bench import test_results
 from tests.bench.made import CONDITIONS, measurement, run
 from tests.bench.pages import HOSTILE, measured, renamed, usual
@@ -72,6 +73,36 @@ def test_the_headline_says_who_and_why() -> None:
     assert values["Speed"][1].startswith("of onnx; 95 % ")
 
 
+def test_offline_the_headline_tells_rows_in_a_second_and_not_times_of_unlike_batches() -> None:
+    def in_batches(known: Measurement, batch_size: int) -> Measurement:
+        assert known.opening is not None
+        turns = tuple(Turn(turn.round, turn.calls_ns[:1]) for turn in known.turns)
+        return replace(known, opening=replace(known.opening, batch_size=batch_size), turns=turns)
+
+    torch, onnx = (
+        in_batches(measurement(name, batch_ns, jitter=0), size)
+        for name, batch_ns, size in (("torch", 8_000_000, 2), ("onnx", 16_000_000, 16))
+    )
+    conditions = replace(CONDITIONS, cells=(Cell(None),), scenario="Offline")
+    made = replace(run(torch, onnx), conditions=conditions)
+    told = headline(made, rank(made), "torch")
+    figures = {figure.label: (figure.value, figure.note) for figure in told.figures}
+    assert figures["Throughput"] == ("1000 rows/s", "each in its own best batch; 250 before")
+    assert "Latency" not in figures
+    for form in ("html", "markdown"):
+        assert "Times are of whole batches, of each candidate's own best size" in unescape(report(found(made), form))
+        assert "Times are of whole batches" not in report(found(usual()), form)
+
+
+def test_drops_stand_beside_what_the_exact_test_says_of_them() -> None:
+    document = report(found(usual()), "markdown")
+    for p_value in ("p = 1.000", "p \\< 0.001"):  # of one row in a hundred, and of twenty-five
+        assert p_value in document
+    assert "p is McNemar's exact test that neither answers better." in document
+    unlabelled = run(measurement("torch", 8000, None), measurement("onnx", 4000, None))
+    assert "McNemar" not in report(found(unlabelled), "markdown")
+
+
 def test_an_interrupted_run_names_no_winner() -> None:
     made = usual(ended=False)
     told = headline(made, rank(made), "onnx")
@@ -87,10 +118,13 @@ def test_an_interrupted_run_names_no_winner() -> None:
 
 
 def test_the_front_leaves_out_what_is_slower_and_no_better() -> None:
-    plot = scatter(rank(usual()))
+    made = usual()
+    twin = replace(made.measurements[1].candidate, id="again", name="onnx-again", twin_of="id-of-onnx")
+    again = replace(made.measurements[1], candidate=twin)
+    plot = scatter(rank(replace(made, measurements=(*made.measurements, again))))
     assert plot is not None
     assert "None is both faster and better than: wrong, int8, lite." in plot.described
-    assert plot.left_out == ("broken",)
+    assert plot.left_out == ("broken",), "and not what checks another, whose times and accuracy are known"
     by_place = {point.place: point for point in plot.canvases[0].points}
     assert by_place[1].is_winner
     assert by_place[1].x_low < by_place[1].x < by_place[1].x_high

@@ -164,6 +164,24 @@ def test_a_winner_that_is_gone_or_changed_is_refused(tmp_path: Path, text_onnx: 
         latest_winner(tmp_path)
 
 
+def test_a_file_made_anew_by_the_same_recipe_has_neither_won_nor_been_measured(
+    tmp_path: Path, text_onnx: Artifact
+) -> None:
+    made = with_id(run(measurement("torch", 8000), measurement("onnx", 4000)), "onnx", text_onnx)
+    content = next(one.sha256 for one in text_onnx.manifest.files if one.path == text_onnx.manifest.run.entry)
+    for number, (sha256, is_known) in enumerate(((None, True), (content, True), ("0" * 64, False))):
+        onnx = made.measurements[1]
+        onnx = replace(onnx, candidate=replace(onnx.candidate, sha256=sha256))
+        place = tmp_path / str(number)
+        write(replace(made, measurements=(made.measurements[0], onnx)), place / FILE_NAME)
+        assert (measured(text_onnx, place) is not None) == is_known
+        if is_known:
+            assert latest_winner(place).manifest.id == text_onnx.manifest.id
+        else:
+            with pytest.raises(InputError, match="content that was measured"):
+                latest_winner(place)
+
+
 def test_no_winner_is_said(tmp_path: Path) -> None:
     write(run(measurement("int8", 2000)), tmp_path / FILE_NAME)
     with pytest.raises(InputError, match="has no winner"):

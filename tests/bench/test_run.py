@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -184,20 +185,30 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
 ) -> None:
     path = tmp_path / "b.jsonl"
     both = [text_onnx, text_int8]
+    files = tuple(replace(one, sha256="0" * 64) for one in text_int8.manifest.files)
+    anew = replace(text_int8, manifest=replace(text_int8.manifest, files=files))
     bench(both, data=text_data, options=QUICK, results_path=path)
     lines = path.read_bytes().splitlines(keepends=True)
     turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
-    path.write_bytes(b"".join(lines[: turns[6]]) + lines[turns[6]][:50])
+    begun = json.loads(lines[0])
+    begun["conditions"]["machine"]["busy_cores"] = 99.0
+    path.write_bytes(
+        json.dumps(begun, separators=(",", ":")).encode() + b"\n" + b"".join(lines[1 : turns[6]]) + lines[turns[6]][:50]
+    )
     (killed,) = read_results(path)
     assert not killed.is_complete
     with pytest.raises(InputError, match="seed: 0 then, 1 now"):
         bench(both, data=text_data, options=replace(QUICK, seed=1), results_path=path, resumed=True)
     with pytest.raises(InputError, match="candidates: "):
         bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
+    with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
+        bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
     board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
     (run,) = read_results(path)
     assert run.is_complete
     assert rank(run) == board
+    assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
+    assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
     for before, now in zip(killed.measurements, run.measurements, strict=True):
         assert now.accuracy == before.accuracy
         assert now.turns[: len(before.turns)] == before.turns
@@ -265,7 +276,9 @@ def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
     assert board.standings[0].batch_size == known.batch_size
 
 
-def test_what_answers_slowly_has_longer_for_many_rows(text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_answers_slowly_has_longer_for_many_rows_and_waiting_for_queries_does_not_count(
+    text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits_s: list[float] = []
 
     class Watch:
@@ -283,7 +296,9 @@ def test_what_answers_slowly_has_longer_for_many_rows(text_onnx: Artifact, monke
         worker._row_s = 2.0
         worker.prepare(["one", "two", "three"], [[[0], [1]], [[0, 1, 2]]])
         worker.turn([[0, 1, 1], [0]])
-    assert limits_s == [1.0, 1.0, pytest.approx(3 * 2.0), pytest.approx(3 * 2.0 * 6)]
+        worker._row_s = 0.0
+        worker.turn([[0, 1], []], [0, 50_000_000])
+    assert limits_s == [1.0, 1.0, pytest.approx(3 * 2.0), pytest.approx(3 * 2.0 * 6), pytest.approx(1.05)]
 
 
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
@@ -365,7 +380,8 @@ def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None
         ({"time_budget_s": float("inf")}, "--time-budget"),
         ({"time_budget_s": 0}, "--time-budget"),
         ({"time_limit_s": -1}, "--time-limit"),
-        ({"precision": 0.01}, "--precision must be from 0.014"),
+        ({"precision": 0.01}, "--precision must be from 1.4% to 100%, or none, got 1%"),
+        ({"precision": 2.0}, "--precision must be .* got 200%"),
         ({"precision": float("nan")}, "--precision"),
         ({"batch_sizes": (1, 0)}, "--batch-sizes must be from 1"),
         ({"lengths": (0,)}, "--lengths must be at least 1"),

@@ -251,6 +251,12 @@ def test_what_is_no_url_is_refused(url: str, rows: Path) -> None:
     assert url in failed(2, "--service", url, "--data", rows)
 
 
+@pytest.mark.parametrize("rate", ["-5", "0", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+    said = refused("--service", "http://127.0.0.1:9", "--rate", rate)
+    assert "--rate must be a number of requests in a second above 0" in said
+
+
 def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact, rows: Path, tmp_path: Path) -> None:
     assert "no service of ftc answers" in refused("--service", "http://127.0.0.1:9", "--data", rows)
     assert "plain HTTP" in refused("--service", "https://127.0.0.1:9", "--data", rows)
@@ -259,7 +265,8 @@ def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact,
     assert "neither a path nor a Bento" in refused("--service", "nothing:1", "--data", rows)
     assert "--data is needed" in refused("--service", text_server.url)
     assert "not " + str(text_onnx.path) in refused(text_onnx.path, "--service", text_server.url, "--data", rows)
-    assert "--scenario does not go with" in refused("--service", text_server.url, "--scenario", "offline")
+    for useless in (("--scenario", "offline"), ("--artifacts", tmp_path)):
+        assert f"{useless[0]} does not go with --service" in refused("--service", text_server.url, *useless)
     other = tmp_path / "other.jsonl"
     other.write_text("{}\n")
     assert "something else" in refused("--service", text_server.url, "--data", rows, "-o", other)
