@@ -206,14 +206,14 @@ def prepare(
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
 
 
-def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifacts: Path) -> Leaderboard:
+def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifacts: Path) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
     from bench.results import FILE_NAME
     from bench.run import bench
     from ftc.search.request import Objective
 
-    chosen = [store.artifact(plan.REFERENCE), *map(store.artifact, finalists)]
+    chosen = [store.artifact(plan.REFERENCE), *map(store.of, finalists)]
     candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
     request = planned.request
     options = Options(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bench import screening
 from bench.options import Options
@@ -58,6 +58,9 @@ These come from data that the checkpoint has mostly learnt from. On SST-2, what 
 lost on new rows lay up to a point apart, either way.
 """
 
+FINALISTS: Final = "finalists"
+"""The stage at which the candidates of the final measurement are chosen."""
+
 _NEAR_FORM = 0.9
 """Of the fastest form's speed: forms this near are about as fast."""
 
@@ -83,10 +86,14 @@ class Search:
     first: tuple[Chain, ...]
     fixed: bool = False
     _reference: np.ndarray | None = field(default=None, init=False)
-    _thought: dict[str, Chain] = field(default_factory=dict, init=False)
 
-    def run(self) -> tuple[Chain, ...]:
-        """Build, judge and time until the budget is used; the chains that the final measurement takes."""
+    def run(self) -> tuple[str, ...]:
+        """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
+
+        Once they are chosen, a search that goes on has only to measure them.
+        """
+        if (chosen := self.store.decided(FINALISTS)) is not None:
+            return chosen.choice
         try:
             self._without_training()
             if not self.fixed and self.request.objective is not Objective.SIZE and plan.can_prune(self.root):
@@ -120,7 +127,6 @@ class Search:
 
     def build(self, chains: Sequence[Chain]) -> None:
         """Make what is not there, link by link; each link of all chains side by side."""
-        self._thought.update({key(chain): chain for chain in chains})
         for count in range(1, max(map(len, chains), default=0) + 1):
             wanted = dict.fromkeys(chain[:count] for chain in chains if len(chain) >= count)
             handed: list[Order] = []
@@ -164,13 +170,13 @@ class Search:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
         for chain in chains:
             self.judge(chain)
-        new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(chain)]
+        new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(key(chain))]
         if new:
             self._time(new)
 
-    def _is_fit(self, chain: Chain) -> bool:
-        judged = self.store.judged(key(chain))
-        return self.store.artifact(chain) is not None and judged is not None and judged.verdict != "hopeless"
+    def _is_fit(self, name: str) -> bool:
+        judged = self.store.judged(name)
+        return self.store.of(name) is not None and judged is not None and judged.verdict != "hopeless"
 
     def judge(self, chain: Chain) -> Judged | None:
         """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
@@ -278,7 +284,7 @@ class Search:
 
         def fastest() -> tuple[Sequence[str], str, dict[str, float]]:
             ratios = {c: t.ratio for c in self.first if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
-            ranked = [chain for chain in plan.fastest_first(ratios) if self._is_fit(chain)]
+            ranked = [chain for chain in plan.fastest_first(ratios) if self._is_fit(key(chain))]
             near = [chain for chain in ranked if ratios[chain] > _NEAR_FORM * ratios[ranked[0]]]
             of_formats = {dict(chain[-1].options)["to"]: chain for chain in reversed(near)}
             chosen = [chain for chain in near if chain in of_formats.values()][:2]
@@ -308,44 +314,38 @@ class Search:
 
     # ------------------------------------------------------------------ the end
 
-    def _finalists(self) -> tuple[Chain, ...]:
+    def _finalists(self) -> tuple[str, ...]:
         """The fastest few that are not hopeless, of different speeds, the post-training best always among them."""
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            ratios = {chain: t.ratio for chain in self.candidates() if (t := self.store.timed(key(chain))) is not None}
-            ratios = {chain: ratio for chain, ratio in ratios.items() if self._is_fit(chain)}
+            ratios = self.candidates()
             if not ratios:  # interrupted before anything was timed
-                ratios = {chain: 1.0 for chain in self._thought.values() if chain[-1].verb in ("export", "quantize")}
-                ratios = {c: 1.0 for c in ratios if self.store.artifact(c) is not None and c != plan.REFERENCE}
-            if self.request.objective is Objective.SIZE:
-                ranked = sorted(ratios, key=self._size_of)
-            else:
-                ranked = list(plan.fastest_first(ratios))
-            plain = [chain for chain in ranked if chain in self.first]
-            chosen = list(dict.fromkeys([*ranked[:3], *plain[:2]]))
-            return [key(c) for c in chosen], "the best few", {key(c): r for c, r in ratios.items()}
+                ratios = {key(c): 1.0 for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None}
+            by_size = self.request.objective is Objective.SIZE
+            ranked = sorted(ratios, key=self._size_of if by_size else lambda name: -ratios[name])
+            first = {key(chain) for chain in self.first}
+            plain = [name for name in ranked if name in first]
+            return tuple(dict.fromkeys([*ranked[:3], *plain[:2]])), "the best few", ratios
 
-        decided = self.store.choose("finalists", choose)
-        return tuple(chain for chain in self._thought.values() if key(chain) in decided.choice)
+        return self.store.choose(FINALISTS, choose).choice
 
-    def candidates(self) -> tuple[Chain, ...]:
-        """All chains that were built to be measured, in their order."""
-        built = [e.key for e in self.store.journal.entries if isinstance(e, Timed)]
-        return tuple(
-            self._thought[name]
-            for name in dict.fromkeys(built)
-            if name in self._thought and self._thought[name] != plan.REFERENCE
-        )
+    def candidates(self) -> dict[str, float]:
+        """Speeds of what was timed and is not hopeless, by key: the journal knows them, whichever run built them."""
+        timed = dict.fromkeys(e.key for e in self.store.journal.entries if isinstance(e, Timed))
+        return {
+            name: known.ratio
+            for name in timed
+            if name != key(plan.REFERENCE) and self._is_fit(name) and (known := self.store.timed(name)) is not None
+        }
 
-    def _size_of(self, chain: Chain) -> int:
-        artifact = self.store.artifact(chain)
+    def _size_of(self, name: str) -> int:
+        artifact = self.store.of(name)
         return artifact.manifest.facts.size_bytes if artifact is not None else 0
 
     def tell(self, what: str) -> None:
         """A line on stderr: the time, what is left of it, the best so far, and what has happened."""
         minutes, seconds = divmod(int(self.store.elapsed_s), 60)
         of_minutes, of_seconds = divmod(int(self.request.budget_s), 60)
-        timed = {chain: t for chain in self.candidates() if (t := self.store.timed(key(chain))) and self._is_fit(chain)}
-        best = max(timed.values(), key=lambda t: t.ratio, default=None)
-        so_far = f", best so far {best.ratio:.2f}x" if best is not None else ""
+        best = max(self.candidates().values(), default=None)
+        so_far = f", best so far {best:.2f}x" if best is not None else ""
         say(f"[{minutes}:{seconds:02} of {of_minutes}:{of_seconds:02}{so_far}] {what}")
