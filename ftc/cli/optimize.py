@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @options.column_options
 @options.declared_options
 @options.artifacts_option
-@click.option("--force", is_flag=True, help="Search anew what was searched before.")
+@click.option("--force", is_flag=True, help="Search anew; what the same libraries built is taken again.")
 @options.json_option
 def optimize(
     source: Path,

@@ -94,7 +94,7 @@ def optimize(
     :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
     :param recipe: the candidates, where they are not to be found by the search
     :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it
-    :param force: search anew what was searched before
+    :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
     :param announce: is told the plan before anything is built
     :raises InputError: if the request, the rows or the checkpoint are refused
@@ -193,17 +193,35 @@ def prepare(
     else:
         scored = Source(str(final), source.columns, split).load(root)
     assert scored is not None, "rows are set apart where none are given"
+    if final is not None and _base(scored) == _base(parts.tuning):
+        raise InputError(
+            f"{data} and {final} hold the same rows: the final score must come from rows that tuned nothing."
+        )
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
         chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)
-    search = digest(
-        "\n".join((root.manifest.id, parts.tuning.fingerprint, scored.fingerprint, repr(request), *map(key, chains)))
-    )
+    rows = (parts.tuning.fingerprint, scored.fingerprint)
+    search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request.threads), *map(key, chains))))
     place = artifacts / PLACE
     journal = place / f"{root.manifest.name}-{search}.jsonl"
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
+
+
+def _base(data: Dataset) -> str:
+    """The fingerprint of the rows that these are a part of."""
+    return data.fingerprint.partition(":")[0]
+
+
+def _machine(threads: int | None) -> tuple[str, ...]:
+    """What times depend on besides the request: of another machine, or with other libraries, they are others."""
+    from compress.apply import versions
+    from ftc.machine import processor
+    from ftc.runtimes.session import SessionOptions
+
+    count = SessionOptions(threads).thread_count()
+    return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
 
 
 def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifacts: Path) -> Leaderboard:

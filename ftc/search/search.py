@@ -13,6 +13,7 @@ from bench.options import Options
 from bench.remote import WorkerError
 from bench.run import bench
 from bench.screening import LOOKS, screened
+from compress.apply import versions
 from ftc.artifact import Artifact
 from ftc.console import hushed, progress, say
 from ftc.errors import RunError
@@ -155,7 +156,8 @@ class Search:
     def _order(self, chain: Chain) -> Order:
         source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
         assert source is not None, "chains are built from their beginnings"
-        name = f"{self.root.manifest.name}-{digest(key(chain) + self.parts.tuning.fingerprint)}"
+        made_of = (self.root.manifest.id, self.parts.tuning.fingerprint, key(chain), repr(sorted(versions().items())))
+        name = f"{self.root.manifest.name}-{digest(chr(10).join(made_of))}"
         request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
         return Order(key(chain), request, self._limit_s(chain[-1]))
 

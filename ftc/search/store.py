@@ -50,8 +50,8 @@ class Store:
         return next((entry for entry in self.journal.entries if isinstance(entry, Begun)), None)
 
     def ended(self) -> Ended | None:
-        """The last line, if the search is over."""
-        return next((entry for entry in self.journal.entries if isinstance(entry, Ended)), None)
+        """How the search ended, if it is over; the last time, where its results were moved away and measured again."""
+        return next((entry for entry in reversed(self.journal.entries) if isinstance(entry, Ended)), None)
 
     def artifact(self, chain: Chain) -> Artifact | None:
         """What a chain has made, if it still stands where it was put."""

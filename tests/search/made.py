@@ -77,12 +77,14 @@ class Idle:
     def __init__(self, of: Artifact, slots: int = 1) -> None:
         self.slots = slots
         self.worked: list[str] = []
+        self.places: list[str] = []
         self._of = of
 
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
         """See `Workshop.do`."""
         for order in orders:
             self.worked.append(order.key)
+            self.places.append(order.request["place"])
             made = sealed(Path(order.request["place"]), self._of, order.key)
             yield Done(order, {"path": str(made.path), "id": made.manifest.id}, None, 1.0)
 
