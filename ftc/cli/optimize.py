@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @click.option("--eval", "final", metavar="DATA", help="Labelled rows for the final score, used for nothing else.")
 @options.max_drop_option
 @click.option("--min-score", type=float, metavar="PART", help="What the metric must reach, instead of --max-drop.")
-@click.option("--strict", is_flag=True, help="The whole 95 % interval of the drop must lie inside the budget.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="The whole 95 % interval of the drop must lie inside the budget, or above --min-score.",
+)
 @click.option(
     "--objective",
     type=click.Choice(Objective, case_sensitive=False),

@@ -21,7 +21,7 @@ from ftc.search.journal import Begun, Ended, Journal
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
-from ftc.search.result import Result, Row, choose
+from ftc.search.result import Result, Row, choose, settled
 from ftc.search.store import TABLE, Store
 
 if TYPE_CHECKING:
@@ -242,7 +242,9 @@ def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifact
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
     )
     say(f"the final measurement: {len(candidates)} candidates on {len(planned.final)} rows that tuned nothing")
-    return bench(candidates, data=planned.final, options=options, results_path=artifacts / FILE_NAME)
+    results = artifacts / FILE_NAME
+    board = bench(candidates, data=planned.final, options=options, results_path=results)
+    return settled(board, request, results)
 
 
 def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:

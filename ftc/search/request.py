@@ -88,6 +88,11 @@ class Request:
                 f"--time-budget {self.budget_s:g}s: a search needs at least {LEAST_BUDGET_S:g} s; to measure what is "
                 "there already: ftc bench."
             )
+        if self.objective is Objective.THROUGHPUT and self.max_latency_ns is not None:
+            raise InputError(
+                "--max-latency is the time of one row, and --objective throughput times batches, of sizes that "
+                "differ: leave one of them out."
+            )
         if self.target is Target.CUDA:
             raise InputError(
                 "--target cuda is not searched for yet: compress with the other commands, and measure with "

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftc.errors import InputError
-from ftc.search.request import Effort, Request, Target
+from ftc.search.request import Effort, Objective, Request, Target
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from ftc.search.request import Effort, Request, Target
         ({"max_latency_ns": -1}, "--max-latency must be above 0"),
         ({"time_budget_s": 5.0}, "at least 30 s"),
         ({"time_budget_s": float("inf")}, "--time-budget infs"),
+        ({"objective": Objective.THROUGHPUT, "max_latency_ns": 5e6}, "--max-latency is the time of one row"),
         ({"target": Target.CUDA}, "--target cuda is not searched for yet"),
     ],
 )
