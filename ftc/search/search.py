@@ -17,7 +17,8 @@ from compress.apply import versions
 from ftc.artifact import Artifact
 from ftc.console import hushed, progress, say
 from ftc.errors import RunError
-from ftc.search import job, plan
+from ftc.search import finalists, job, plan
+from ftc.search.finalists import Contender, Hope
 from ftc.search.journal import Built, Failed, Judged, Timed
 from ftc.search.links import Chain, Link, digest, key
 from ftc.search.request import Effort, Objective
@@ -168,6 +169,15 @@ class Search:
 
     # ------------------------------------------------------------------ judging and timing
 
+    @property
+    def allowed_points(self) -> float:
+        """What may be lost on the rows that judge; with a least score, what the reference has there above it."""
+        if self.request.min_score is None:
+            return self.request.max_drop_points
+        targets = self.parts.judging.labels
+        assert targets is not None, "rows without labels are refused before"
+        return 100 * (float((self._answers_of_reference() == targets).mean()) - self.request.min_score)
+
     def _compare(self, chains: Sequence[Chain]) -> None:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
         for chain in chains:
@@ -178,18 +188,21 @@ class Search:
 
     def _is_fit(self, name: str) -> bool:
         judged = self.store.judged(name)
-        return self.store.of(name) is not None and judged is not None and judged.verdict != "hopeless"
+        is_there = self.store.of(name) is not None and self.store.failed(name) is None
+        return is_there and judged is not None and judged.verdict != "hopeless"
 
     def judge(self, chain: Chain) -> Judged | None:
         """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
         artifact = self.store.artifact(chain)
-        if artifact is None or self.store.judged(key(chain)) is not None or self.store.failure(chain) is not None:
-            return self.store.judged(key(chain))
-        began = time.monotonic()
-        data, reference, name = self.parts.judging, self._answers_of_reference(), key(chain)
+        name = key(chain)
+        if artifact is None or self.store.judged(name) is not None or self.store.failed(name) is not None:
+            return self.store.judged(name)
+        reference, data, began = self._answers_of_reference(), self.parts.judging, time.monotonic()
+        if self.store.failed(name) is not None:  # it was the reference
+            return None
         if artifact.manifest.format == self.root.manifest.format:  # a stage, in the slowest of runtimes: a first look
             data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
-        allowed = self.request.max_drop_points + _SLACK_POINTS
+        allowed = self.allowed_points + _SLACK_POINTS
         try:
             with progress(f"judging {name}", len(data)) as advance:
                 found = screening.answers(
@@ -202,9 +215,7 @@ class Search:
                     advance=advance,
                 )
         except WorkerError as error:
-            reason = str(error)
-            self.store.add(lambda at: Failed(name, reason, time.monotonic() - began, at))
-            self.tell(f"{name}: {reason}")
+            self._fail(chain, str(error), time.monotonic() - began)
             return None
         assert data.labels is not None, "rows without labels are refused before"
         told = screened(data.labels, reference, found, allowed)
@@ -227,19 +238,34 @@ class Search:
         return self.store.judged(key(chain))
 
     def _answers_of_reference(self) -> np.ndarray:
-        """Class ids (N,) int64 of the checkpoint's own answers to the rows that judge, or of its float export."""
-        if self._reference is None:
-            float_onnx = self.store.artifact(plan.REFERENCE)
-            with hushed():
-                self._reference = screening.answers(
-                    float_onnx or self.root, self.parts.judging, threads=self.request.threads
-                )
+        """Class ids (N,) int64 that the float export answers to the rows that judge, or else the checkpoint.
+
+        :raises RunError: if the checkpoint cannot answer either
+        """
+        while self._reference is None:
+            reference, began = self._compared_with(), time.monotonic()
+            try:
+                with hushed():
+                    self._reference = screening.answers(reference, self.parts.judging, threads=self.request.threads)
+            except WorkerError as error:
+                if reference is self.root:
+                    raise
+                self._fail(plan.REFERENCE, str(error), time.monotonic() - began)
         return self._reference
 
+    def _compared_with(self) -> Artifact:
+        """The float export, unless it failed; then the checkpoint."""
+        float_onnx = self.store.artifact(plan.REFERENCE)
+        return self.root if float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None else float_onnx
+
+    def _fail(self, chain: Chain, reason: str, seconds: float) -> None:
+        self.store.add(lambda at: Failed(key(chain), reason, seconds, at))
+        self.tell(f"{key(chain)}: {reason}")
+
     def _time(self, chains: Sequence[Chain]) -> None:
-        """A short measurement beside the reference."""
+        """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
         began = time.monotonic()
-        reference = self.store.artifact(plan.REFERENCE) or self.root
+        reference = self._compared_with()
         subjects: dict[str, Chain] = {}
         for chain in chains:
             artifact = self.store.artifact(chain)
@@ -261,11 +287,15 @@ class Search:
             return
         seconds = (time.monotonic() - began) / max(1, len(subjects))
         for standing in board.standings:
+            if standing.candidate.id == self.root.manifest.id:
+                continue
             chain = subjects.get(standing.candidate.id, plan.REFERENCE)
             name, ratio = key(chain), standing.ratio_to_float_onnx or standing.ratio_to_root
-            if standing.verdict == "failed" or ratio is None or standing.p50_ns is None:
-                reason = standing.reason
-                self.store.add(lambda at: Failed(name, reason, seconds, at))  # noqa: B023 - called at once
+            if standing.verdict == "failed":
+                self._fail(chain, standing.reason, seconds)
+                continue
+            if ratio is None or standing.p50_ns is None:
+                self.tell(f"{name}: not compared with {reference.manifest.name}")
                 continue
             p50, memory = standing.p50_ns, standing.peak_rss_bytes
             took = seconds if chain != plan.REFERENCE else 0.0  # the others share all of it
@@ -274,6 +304,9 @@ class Search:
             )
             if chain != plan.REFERENCE:
                 self.tell(f"{name}: {ratio}")
+        again = [chain for chain in subjects.values() if self._is_fit(key(chain))]
+        if self._compared_with().manifest.id != reference.manifest.id and again:
+            self._time(again)
 
     # ------------------------------------------------------------------ forms
 
@@ -317,19 +350,38 @@ class Search:
     # ------------------------------------------------------------------ the end
 
     def _finalists(self) -> tuple[str, ...]:
-        """The fastest few that are not hopeless, of different speeds, the post-training best always among them."""
+        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed."""
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             ratios = self.candidates()
-            if not ratios:  # interrupted before anything was timed
-                ratios = {key(c): 1.0 for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None}
-            by_size = self.request.objective is Objective.SIZE
-            ranked = sorted(ratios, key=self._size_of if by_size else lambda name: -ratios[name])
-            first = {key(chain) for chain in self.first}
-            plain = [name for name in ranked if name in first]
-            return tuple(dict.fromkeys([*ranked[:3], *plain[:2]])), "the best few", ratios
+            if not ratios:
+                built = [key(c) for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None]
+                return built[: finalists.SLOTS], "nothing was timed", {}
+            known = [self._contender(name, ratio) for name, ratio in ratios.items()]
+            why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
+            return finalists.chosen(known), why, ratios
 
         return self.store.choose(FINALISTS, choose).choice
+
+    def _contender(self, name: str, ratio: float) -> Contender:
+        judged, timed, artifact = self.store.judged(name), self.store.timed(name), self.store.of(name)
+        assert judged is not None, "candidates are"
+        assert timed is not None, "candidates are"
+        assert artifact is not None, "candidates are"
+        request = self.request
+        size, over = artifact.manifest.facts.size_bytes, judged.points - self.allowed_points
+        limits = (
+            (size, request.max_size_bytes),
+            (timed.peak_rss_bytes, request.max_memory_bytes),
+            (timed.p50_ns, request.max_latency_ns),
+        )
+        breaks = any(value is not None and most is not None and value > most for value, most in limits)
+        return Contender(
+            name,
+            merit=-size if request.objective is Objective.SIZE else ratio,
+            hope=Hope.NONE if breaks or over > _SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
+            is_plain=name in map(key, self.first),
+        )
 
     def candidates(self) -> dict[str, float]:
         """Speeds of what was timed and is not hopeless, by key: the journal knows them, whichever run built them."""
@@ -339,10 +391,6 @@ class Search:
             for name in timed
             if name != key(plan.REFERENCE) and self._is_fit(name) and (known := self.store.timed(name)) is not None
         }
-
-    def _size_of(self, name: str) -> int:
-        artifact = self.store.of(name)
-        return artifact.manifest.facts.size_bytes if artifact is not None else 0
 
     def tell(self, what: str) -> None:
         """A line on stderr: the time, what is left of it, the best so far, and what has happened."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from bench import screening
 from ftc.search import plan
 from ftc.search.journal import Decided, Timed
 from ftc.search.links import key
@@ -40,3 +44,31 @@ def test_once_the_finalists_are_chosen_nothing_more_is_built(tmp_path: Path) -> 
     assert isinstance(search.workshop, Idle)
     assert search.workshop.worked == []
     assert sum(isinstance(entry, Timed) for entry in search.store.journal.entries) == 2
+
+
+def test_what_is_inside_the_budget_comes_first_and_the_fastest_keeps_a_slot(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    for keep, ratio, points in ((0.3, 6.0, 2.5), (0.35, 5.0, 2.3), (0.4, 4.0, 2.0), (0.6, 3.0, 0.2), (0.1, 9.0, 4.5)):
+        made.know(search, pruned(keep), ratio, points)
+    made.know(search, DYNAMIC, 2.0, 0.1)
+    chosen = search._finalists()
+    assert chosen == (key(pruned(0.6)), key(DYNAMIC), key(pruned(0.3)))
+
+
+def test_what_breaks_a_limit_comes_last(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(max_size_bytes=1000, max_latency_ns=2e6), (DYNAMIC,))
+    for keep, size, took in ((0.3, 1001, 1e6), (0.35, 1000, 1e6), (0.4, 900, 3e6), (0.5, 900, 1e6), (0.6, 900, 1e6)):
+        made.know(search, pruned(keep), 1 / keep, size_bytes=size, p50_ns=took)
+    assert search._finalists() == (key(pruned(0.35)), key(pruned(0.5)), key(pruned(0.6)))
+
+
+def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = made.rows(100).labels
+    assert right is not None
+    answers = np.where(np.arange(100) < 8, 1 - right, right)
+    monkeypatch.setattr(screening, "answers", lambda *_args, **_options: answers)
+    search = made.search(tmp_path, Request(min_score=0.8), (DYNAMIC,))
+    assert search.allowed_points == pytest.approx(12)
+    for keep, ratio, points in ((0.3, 6.0, 14.0), (0.4, 4.0, 11.0), (0.6, 3.0, 5.0), (0.7, 2.0, 3.0)):
+        made.know(search, pruned(keep), ratio, points)
+    assert search._finalists() == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.3)))
