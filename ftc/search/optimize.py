@@ -81,6 +81,7 @@ def optimize(
     recipe: Sequence[Chain] = (),
     columns: Columns | None = None,
     split: str | None = None,
+    final_split: str | None = None,
     declared: Declared | None = None,
     force: bool = False,
     workshop: Workshop | None = None,
@@ -93,6 +94,8 @@ def optimize(
     :param data: labelled rows to tune on; a part of them judges
     :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
     :param recipe: the candidates, where they are not to be found by the search
+    :param split: of `data`, where that has several
+    :param final_split: of `final`
     :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it
     :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
@@ -113,6 +116,7 @@ def optimize(
         recipe=recipe,
         columns=columns,
         split=split,
+        final_split=final_split,
         declared=declared,
     )
     if announce is not None:
@@ -158,6 +162,7 @@ def prepare(
     recipe: Sequence[Chain] = (),
     columns: Columns | None = None,
     split: str | None = None,
+    final_split: str | None = None,
     declared: Declared | None = None,
 ) -> Planned:
     """Open everything, divide the rows, and say what would be tried; see `optimize`.
@@ -169,13 +174,14 @@ def prepare(
     root = open_any(path, declared)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
-    if final is not None and Path(data).resolve() == Path(final).resolve():
+    if final is not None and Path(data).resolve() == Path(final).resolve() and split == final_split:
         raise InputError(f"--data and --eval are both {data}: the final score must come from rows that tuned nothing.")
     source = Source(
         str(data),
         columns or Columns(),
         split,
         apart_from=None if final is None else str(final),
+        apart_split=final_split,
         final=FINAL_SHARE if final is None else 0.0,
         seed=request.seed,
     )
@@ -191,7 +197,7 @@ def prepare(
             "these rows, drops may be others on new ones; --eval takes rows that it has never seen."
         )
     else:
-        scored = Source(str(final), source.columns, split).load(root)
+        scored = Source(str(final), source.columns, final_split).load(root)
     assert scored is not None, "rows are set apart where none are given"
     if final is not None and _base(scored) == _base(parts.tuning):
         raise InputError(
@@ -199,6 +205,8 @@ def prepare(
         )
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
+        for chain in recipe:
+            plan.check(root, chain, request)
         chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)

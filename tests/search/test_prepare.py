@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,8 +18,9 @@ from ftc.errors import InputError
 from ftc.search import optimize as module
 from ftc.search import search as searching
 from ftc.search.journal import Ended
+from ftc.search.links import link
 from ftc.search.parts import Source
-from ftc.search.request import Request
+from ftc.search.request import Request, Target
 from tests.conftest import IMAGE_LABELS, WORDS
 from tests.search import made
 from tests.search.made import DYNAMIC, Idle
@@ -96,6 +98,39 @@ def test_rows_that_are_left_of_the_same_data_are_told_apart(tmp_path: Path) -> N
         tuning.append(source.parts(made.root(tmp_path)).tuning)
     assert set(tuning[0].examples) != set(tuning[1].examples)
     assert tuning[0].fingerprint != tuning[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"recipe": ((link("export", to="nowhere"),),)}, "nothing makes nowhere of huggingface"),
+        ({"recipe": ((link("quantize", to="onnx", mode="tiny"),),)}, "no tiny quantization to onnx"),
+        ({"request": Request(target=Target.EDGE)}, "--target edge runs TFLite alone, and this makes onnx"),
+    ],
+)
+def test_a_recipe_that_leads_nowhere_is_refused(prepare: Prepare, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        prepare(**change)
+
+
+def test_splits_are_of_the_data_they_are_named_for(prepare: Prepare, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="saved data sets need pip install -e '.[data]'")
+    splits = {"train": 200, "test": 60}
+    datasets.DatasetDict(
+        {
+            name: datasets.Dataset.from_dict(
+                {"text": [row.split("\t")[0] for row in lines(count, count)], "label": [n % 2 for n in range(count)]}
+            )
+            for name, count in splits.items()
+        }
+    ).save_to_disk(str(tmp_path / "saved"))
+    assert len(prepare(data=tmp_path / "saved", split="train").final) == 50
+    both = prepare(data=tmp_path / "saved", split="train", final=tmp_path / "saved", final_split="test")
+    assert len(both.final) == 60
+    again = Source.of(json.loads(json.dumps(both.source.told())))
+    assert again.parts(made.root(tmp_path)).tuning.fingerprint == both.parts.tuning.fingerprint
+    with pytest.raises(InputError, match="must come from rows that tuned nothing"):
+        prepare(data=tmp_path / "saved", split="test", final=tmp_path / "saved", final_split="test")
 
 
 def test_the_same_images_in_two_files_do_not_tune_and_score(
