@@ -143,6 +143,7 @@ def optimize(
         workshop=workshop or Processes(planned.place / "logs"),
         first=planned.chains,
         fixed=bool(recipe),
+        final_rows=len(planned.final),
     )
     finalists = search.run()
     began = time.monotonic()

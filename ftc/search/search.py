@@ -15,9 +15,9 @@ from bench.run import bench
 from bench.screening import LOOKS, screened
 from compress.apply import versions
 from ftc.artifact import Artifact
-from ftc.console import hushed, progress, say
+from ftc.console import Advance, caution, hushed, progress, say
 from ftc.errors import RunError
-from ftc.search import finalists, job, plan
+from ftc.search import finalists, job, pace, plan
 from ftc.search.finalists import Contender, Hope
 from ftc.search.journal import Built, Failed, Judged, Timed
 from ftc.search.links import Chain, Link, digest, key
@@ -28,6 +28,7 @@ from ftc.search.workshop import Done, Order
 if TYPE_CHECKING:
     import numpy as np
 
+    from ftc.data import Dataset
     from ftc.declared import Declared
     from ftc.search.parts import Parts, Source
     from ftc.search.request import Request
@@ -38,6 +39,12 @@ _FINAL_SHARE = 0.1
 """Of the budget, for the final measurement; and at least `_LEAST_FINAL_S`."""
 
 _LEAST_FINAL_S = 45.0
+
+_MOST_FINAL_SHARE = 0.5
+"""Of the budget; if the final measurement takes more, it is said."""
+
+PACE: Final = "pace"
+"""The stage at which rows are timed."""
 
 _FIRST_SHARE = {Effort.QUICK: 0.5, Effort.BALANCED: 0.25, Effort.THOROUGH: 0.25}
 """Of the budget, after which nothing more is begun that needs no training."""
@@ -75,6 +82,7 @@ class Search:
     :param given: how the user opens it
     :param source: the rows, as another process loads them
     :param place: a directory for everything that is built
+    :param final_rows: rows of the final score
     """
 
     root: Artifact
@@ -87,6 +95,7 @@ class Search:
     workshop: Workshop
     first: tuple[Chain, ...]
     fixed: bool = False
+    final_rows: int = 0
     _reference: np.ndarray | None = field(default=None, init=False)
 
     def run(self) -> tuple[str, ...]:
@@ -108,8 +117,9 @@ class Search:
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
-        budget = self.request.budget_s
-        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S) - self.store.elapsed_s
+        budget, known = self.request.budget_s, self.store.decided(PACE)
+        final_s = known.numbers["final_s"] if known is not None else 0.0
+        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, final_s) - self.store.elapsed_s
 
     def _without_training(self) -> None:
         """Build and compare what needs no training, as much of it as leaves time for the rest."""
@@ -174,7 +184,7 @@ class Search:
         """What may be lost on the rows that judge; with a least score, what the reference has there above it."""
         if self.request.min_score is None:
             return self.request.max_drop_points
-        targets = self.parts.judging.labels
+        targets = self.judging.labels
         assert targets is not None, "rows without labels are refused before"
         return 100 * (float((self._answers_of_reference() == targets).mean()) - self.request.min_score)
 
@@ -197,7 +207,7 @@ class Search:
         name = key(chain)
         if artifact is None or self.store.judged(name) is not None or self.store.failed(name) is not None:
             return self.store.judged(name)
-        reference, data, began = self._answers_of_reference(), self.parts.judging, time.monotonic()
+        reference, data, began = self._answers_of_reference(), self.judging, time.monotonic()
         if self.store.failed(name) is not None:  # it was the reference
             return None
         if artifact.manifest.format == self.root.manifest.format:  # a stage, in the slowest of runtimes: a first look
@@ -242,16 +252,41 @@ class Search:
 
         :raises RunError: if the checkpoint cannot answer either
         """
-        while self._reference is None:
+        if self._reference is None:
+            self._reference = self._by_reference(self.judging)
+        return self._reference
+
+    def _by_reference(self, data: Dataset, advance: Advance | None = None) -> np.ndarray:
+        while True:
             reference, began = self._compared_with(), time.monotonic()
             try:
                 with hushed():
-                    self._reference = screening.answers(reference, self.parts.judging, threads=self.request.threads)
+                    return screening.answers(reference, data, threads=self.request.threads, advance=advance)
             except WorkerError as error:
                 if reference is self.root:
                     raise
                 self._fail(plan.REFERENCE, str(error), time.monotonic() - began)
-        return self._reference
+
+    @property
+    def judging(self) -> Dataset:
+        """The rows that judge: as many of them as the budget has time for, by what the reference takes for a row."""
+        rows = self.store.choose(PACE, self._timed_pace).numbers["judging_rows"]
+        return self.parts.judging.sample(int(rows), self.request.seed)
+
+    def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
+        ticks, there_are, budget_s = pace.Ticks(), len(self.parts.judging), self.request.budget_s
+        self._by_reference(self.parts.judging.sample(_TIMED_ROWS, self.request.seed), ticks)
+        row_s = ticks.row_s or 0.0
+        rows = pace.judging_rows(row_s, there_are, len(self.first), budget_s)
+        final_s = pace.final_s(row_s, self.final_rows)
+        if rows < there_are:
+            self.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
+        if final_s > _MOST_FINAL_SHARE * budget_s:
+            caution(
+                f"the final measurement of {self.final_rows} rows takes about {final_s / 60:.0f} minutes of the "
+                f"{budget_s / 60:g}: a longer --time-budget, or fewer rows there, leave more for the search."
+            )
+        return (), "what the reference takes for a row", {"row_s": row_s, "judging_rows": rows, "final_s": final_s}
 
     def _compared_with(self) -> Artifact:
         """The float export, unless it failed; then the checkpoint."""
