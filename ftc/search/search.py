@@ -8,27 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench import screening
 from bench.options import Options
-from bench.remote import WorkerError
 from bench.run import bench
-from bench.screening import LOOKS, screened
 from compress.apply import versions
 from ftc.artifact import Artifact
-from ftc.console import Advance, caution, hushed, progress, say
+from ftc.console import hushed, progress, say
 from ftc.errors import RunError
-from ftc.search import finalists, job, pace, plan
+from ftc.search import finalists, job, plan
 from ftc.search.finalists import Contender, Hope
-from ftc.search.journal import Built, Failed, Judged, Timed
+from ftc.search.journal import Built, Failed, Timed
+from ftc.search.judging import PACE, SLACK_POINTS, Judging
 from ftc.search.links import Chain, Link, digest, key
 from ftc.search.request import Effort, Objective
 from ftc.search.smaller import Smaller
 from ftc.search.workshop import Done, Order
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from ftc.data import Dataset
     from ftc.declared import Declared
     from ftc.search.parts import Parts, Source
     from ftc.search.request import Request
@@ -40,12 +35,6 @@ _FINAL_SHARE = 0.1
 
 _LEAST_FINAL_S = 45.0
 
-_MOST_FINAL_SHARE = 0.5
-"""Of the budget; if the final measurement takes more, it is said."""
-
-PACE: Final = "pace"
-"""The stage at which rows are timed."""
-
 _FIRST_SHARE = {Effort.QUICK: 0.5, Effort.BALANCED: 0.25, Effort.THOROUGH: 0.25}
 """Of the budget, after which nothing more is begun that needs no training."""
 
@@ -56,16 +45,6 @@ _TIMED_ROWS = 64
 
 _HANGS_S = 240.0
 """What no conversion takes: what was begun in time is not given up for its last seconds."""
-
-_FIRST_LOOK_ROWS = 1000
-"""That judge what is still to be trained and quantized."""
-
-_SLACK_POINTS = 3.0
-"""Over the budget, before a candidate is dropped by the rows that judge.
-
-These come from data that the checkpoint has mostly learnt from. On SST-2, what a pruned network lost there and what it
-lost on new rows lay up to a point apart, either way.
-"""
 
 FINALISTS: Final = "finalists"
 """The stage at which the candidates of the final measurement are chosen."""
@@ -96,7 +75,10 @@ class Search:
     first: tuple[Chain, ...]
     fixed: bool = False
     final_rows: int = 0
-    _reference: np.ndarray | None = field(default=None, init=False)
+    judging: Judging = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judging = Judging(self)
 
     def run(self) -> tuple[str, ...]:
         """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
@@ -179,19 +161,10 @@ class Search:
 
     # ------------------------------------------------------------------ judging and timing
 
-    @property
-    def allowed_points(self) -> float:
-        """What may be lost on the rows that judge; with a least score, what the reference has there above it."""
-        if self.request.min_score is None:
-            return self.request.max_drop_points
-        targets = self.judging.labels
-        assert targets is not None, "rows without labels are refused before"
-        return 100 * (float((self._answers_of_reference() == targets).mean()) - self.request.min_score)
-
     def _compare(self, chains: Sequence[Chain]) -> None:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
         for chain in chains:
-            self.judge(chain)
+            self.judging.judge(chain)
         new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(key(chain))]
         if new:
             self._time(new)
@@ -201,106 +174,20 @@ class Search:
         is_there = self.store.of(name) is not None and self.store.failed(name) is None
         return is_there and judged is not None and judged.verdict != "hopeless"
 
-    def judge(self, chain: Chain) -> Judged | None:
-        """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
-        artifact = self.store.artifact(chain)
-        name = key(chain)
-        if artifact is None or self.store.judged(name) is not None or self.store.failed(name) is not None:
-            return self.store.judged(name)
-        reference, data, began = self._answers_of_reference(), self.judging, time.monotonic()
-        if self.store.failed(name) is not None:  # it was the reference
-            return None
-        if artifact.manifest.format == self.root.manifest.format:  # a stage, in the slowest of runtimes: a first look
-            data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
-        allowed = self.allowed_points + _SLACK_POINTS
-        try:
-            with progress(f"judging {name}", len(data)) as advance:
-                found = screening.answers(
-                    artifact,
-                    data,
-                    threads=self.request.threads,
-                    stop=LOOKS,
-                    reference=reference,
-                    allowed_points=allowed,
-                    advance=advance,
-                )
-        except WorkerError as error:
-            self._fail(chain, str(error), time.monotonic() - began)
-            return None
-        assert data.labels is not None, "rows without labels are refused before"
-        told = screened(data.labels, reference, found, allowed)
-        seconds = time.monotonic() - began
-        self.store.add(
-            lambda at: Judged(
-                name,
-                told.rows,
-                told.points,
-                told.low_points,
-                told.high_points,
-                told.score,
-                told.verdict,
-                seconds,
-                at,
-            )
-        )
-        if told.verdict == "hopeless":
-            self.tell(f"dropped {name}: surely loses {told.low_points:.1f} points or more ({told.rows} rows)")
-        return self.store.judged(key(chain))
-
-    def _answers_of_reference(self) -> np.ndarray:
-        """Class ids (N,) int64 that the float export answers to the rows that judge, or else the checkpoint.
-
-        :raises RunError: if the checkpoint cannot answer either
-        """
-        if self._reference is None:
-            self._reference = self._by_reference(self.judging)
-        return self._reference
-
-    def _by_reference(self, data: Dataset, advance: Advance | None = None) -> np.ndarray:
-        while True:
-            reference, began = self._compared_with(), time.monotonic()
-            try:
-                with hushed():
-                    return screening.answers(reference, data, threads=self.request.threads, advance=advance)
-            except WorkerError as error:
-                if reference is self.root:
-                    raise
-                self._fail(plan.REFERENCE, str(error), time.monotonic() - began)
-
-    @property
-    def judging(self) -> Dataset:
-        """The rows that judge: as many of them as the budget has time for, by what the reference takes for a row."""
-        rows = self.store.choose(PACE, self._timed_pace).numbers["judging_rows"]
-        return self.parts.judging.sample(int(rows), self.request.seed)
-
-    def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
-        ticks, there_are, budget_s = pace.Ticks(), len(self.parts.judging), self.request.budget_s
-        self._by_reference(self.parts.judging.sample(_TIMED_ROWS, self.request.seed), ticks)
-        row_s = ticks.row_s or 0.0
-        rows = pace.judging_rows(row_s, there_are, len(self.first), budget_s)
-        final_s = pace.final_s(row_s, self.final_rows)
-        if rows < there_are:
-            self.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
-        if final_s > _MOST_FINAL_SHARE * budget_s:
-            caution(
-                f"the final measurement of {self.final_rows} rows takes about {final_s / 60:.0f} minutes of the "
-                f"{budget_s / 60:g}: a longer --time-budget, or fewer rows there, leave more for the search."
-            )
-        return (), "what the reference takes for a row", {"row_s": row_s, "judging_rows": rows, "final_s": final_s}
-
-    def _compared_with(self) -> Artifact:
+    def compared_with(self) -> Artifact:
         """The float export, unless it failed; then the checkpoint."""
         float_onnx = self.store.artifact(plan.REFERENCE)
         return self.root if float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None else float_onnx
 
-    def _fail(self, chain: Chain, reason: str, seconds: float) -> None:
+    def fail(self, chain: Chain, reason: str, seconds: float) -> None:
+        """Write down that a candidate came to nothing."""
         self.store.add(lambda at: Failed(key(chain), reason, seconds, at))
         self.tell(f"{key(chain)}: {reason}")
 
     def _time(self, chains: Sequence[Chain]) -> None:
         """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
         began = time.monotonic()
-        reference = self._compared_with()
+        reference = self.compared_with()
         subjects: dict[str, Chain] = {}
         for chain in chains:
             artifact = self.store.artifact(chain)
@@ -327,7 +214,7 @@ class Search:
             chain = subjects.get(standing.candidate.id, plan.REFERENCE)
             name, ratio = key(chain), standing.ratio_to_float_onnx or standing.ratio_to_root
             if standing.verdict == "failed":
-                self._fail(chain, standing.reason, seconds)
+                self.fail(chain, standing.reason, seconds)
                 continue
             if ratio is None or standing.p50_ns is None:
                 self.tell(f"{name}: not compared with {reference.manifest.name}")
@@ -340,7 +227,7 @@ class Search:
             if chain != plan.REFERENCE:
                 self.tell(f"{name}: {ratio}")
         again = [chain for chain in subjects.values() if self._is_fit(key(chain))]
-        if self._compared_with().manifest.id != reference.manifest.id and again:
+        if self.compared_with().manifest.id != reference.manifest.id and again:
             self._time(again)
 
     # ------------------------------------------------------------------ forms
@@ -404,7 +291,7 @@ class Search:
         assert timed is not None, "candidates are"
         assert artifact is not None, "candidates are"
         request = self.request
-        size, over = artifact.manifest.facts.size_bytes, judged.points - self.allowed_points
+        size, over = artifact.manifest.facts.size_bytes, judged.points - self.judging.allowed_points
         limits = (
             (size, request.max_size_bytes),
             (timed.peak_rss_bytes, request.max_memory_bytes),
@@ -414,7 +301,7 @@ class Search:
         return Contender(
             name,
             merit=-size if request.objective is Objective.SIZE else ratio,
-            hope=Hope.NONE if breaks or over > _SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
+            hope=Hope.NONE if breaks or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
             is_plain=name in map(key, self.first),
         )
 

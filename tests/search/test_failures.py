@@ -42,8 +42,8 @@ def test_a_float_export_that_cannot_answer_is_a_row_and_the_checkpoint_answers(
     float_onnx = search.store.artifact(plan.REFERENCE)
     assert float_onnx is not None
     monkeypatch.setattr(screening, "answers", answers)
-    assert search.judge(plan.REFERENCE) is None
-    judged = search.judge(DYNAMIC)
+    assert search.judging.judge(plan.REFERENCE) is None
+    judged = search.judging.judge(DYNAMIC)
     assert judged is not None
     assert judged.points == 0
     assert search.store.failed(key(plan.REFERENCE)) == "no such instruction"

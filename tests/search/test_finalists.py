@@ -68,7 +68,7 @@ def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest
     answers = np.where(np.arange(100) < 8, 1 - right, right)
     monkeypatch.setattr(screening, "answers", lambda *_args, **_options: answers)
     search = made.search(tmp_path, Request(min_score=0.8), (DYNAMIC,))
-    assert search.allowed_points == pytest.approx(12)
+    assert search.judging.allowed_points == pytest.approx(12)
     for keep, ratio, points in ((0.3, 6.0, 14.0), (0.4, 4.0, 11.0), (0.6, 3.0, 5.0), (0.7, 2.0, 3.0)):
         made.know(search, pruned(keep), ratio, points)
     assert search._finalists() == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.3)))

@@ -43,14 +43,14 @@ def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_fo
     search = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final_rows=1000)
     search.build([plan.REFERENCE])
     left_s = search.left_s()
-    judged = search.judge(plan.REFERENCE)
+    judged = search.judging.judge(plan.REFERENCE)
     assert judged is not None
-    assert judged.rows == judging == len(search.judging)
+    assert judged.rows == judging == len(search.judging.rows)
     assert left_s - search.left_s() == pytest.approx(max(0, final_s - 120), abs=5)
     told = capsys.readouterr().err
     assert (f"{judging} of 2000 rows judge" in told) == (judging < 2000)
     assert ("a longer --time-budget" in told) == (final_s > 600)
     again = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final_rows=1000)
     asked.clear()
-    assert len(again.judging) == judging
+    assert len(again.judging.rows) == judging
     assert asked == [], "rows are timed once"
