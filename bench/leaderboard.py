@@ -14,6 +14,7 @@ _PLACES: dict[Verdict, int] = {
     "slower": 1,
     "over the bound": 2,
     "over budget": 2,
+    "refused": 2,
     "accuracy unknown": 2,
     "self-check": 3,
     "failed": 4,
@@ -77,10 +78,15 @@ def rank(run: Run) -> Leaderboard:
     The checkpoint is the reference for accuracy and the float ONNX export for speed; either stands in for the
     other where that is missing. A candidate wins only if its interval lies above 1; if none does, the
     reference wins. Where neither may win, the lowest median does, and it is said if that was not shown to be faster.
+    Where a search has chosen, that is the winner.
     """
     measured = sorted((m for m in run.measurements if m.is_timed), key=lambda m: m.candidate.name)
     judge = judge_of(run)
-    winner, reason = _winner([m for m in measured if judge.refusal(m) is None], judge)
+    if run.choice is not None:
+        reason = run.choice.reason
+        winner = next((m for m in measured if m.candidate.id == run.choice.candidate_id), None)
+    else:
+        winner, reason = _winner([m for m in measured if judge.refusal(m) is None], judge)
     standings = [judge.standing(measurement, winner) for measurement in run.measurements]
     return Leaderboard(
         run=run.id,

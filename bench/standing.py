@@ -11,7 +11,10 @@ from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
 from ftc.measurement import Candidate, Cell, Measurement, Run
 
-Verdict = Literal["winner", "slower", "over budget", "over the bound", "accuracy unknown", "self-check", "failed"]
+Verdict = Literal[
+    "winner", "slower", "over budget", "over the bound", "accuracy unknown", "refused", "self-check", "failed"
+]
+"""`refused` is what a search says of a candidate that breaks one of its limits."""
 
 _ROUNDING = 1e-9
 """Points; a drop of just the budget is inside it."""
@@ -141,8 +144,7 @@ class Judge:
 
     def standing(self, measurement: Measurement, winner: Measurement | None) -> Standing:
         """The candidate's summary, its verdict, and why."""
-        refusal = self.refusal(measurement)
-        verdict, reason = refusal or self._beaten(measurement, winner)
+        verdict, reason = self._verdict(measurement, winner)
         reference = self.root or self.float_onnx
         answered, opened = measurement.accuracy, measurement.opening
         label_agreement, drop = None, None
@@ -181,6 +183,18 @@ class Judge:
             peak_gpu_bytes=measurement.peak_gpu_bytes,
             power_w=measurement.power_w,
         )
+
+    def _verdict(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
+        refusal, choice = self.refusal(measurement), self.run.choice
+        if choice is None:
+            return refusal or self._beaten(measurement, winner)
+        if refusal is not None and refusal[0] in ("failed", "self-check"):
+            return refusal
+        if measurement is winner:
+            return "winner", "winner"
+        if (why := choice.refused.get(measurement.candidate.id)) is not None:
+            return "refused", why
+        return self._beaten(measurement, winner) if winner is not None else ("refused", choice.reason)
 
     def _rounds(self, measurement: Measurement, cell: int) -> Rounds:
         """The times to be paired: calls, or where batches differ in size the time of a row, by the round."""
@@ -239,7 +253,8 @@ class Judge:
         if ratio.is_slower:
             return "slower", f"slower than {name}: {ratio}"
         if ratio.is_faster:
-            return "slower", f"faster than {name}: {ratio}, which was not shown against the reference"
+            why = "not what the search looked for" if self.run.choice else "which was not shown against the reference"
+            return "slower", f"faster than {name}: {ratio}, {why}"
         return "slower", f"no difference shown to {name}: {ratio}"
 
 

@@ -251,6 +251,19 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What a search chose among the candidates of a run, by more than speed inside the accuracy budget.
+
+    :param candidate_id: None where nothing may be chosen
+    :param refused: why others may not win, by their ids
+    """
+
+    candidate_id: Word | None
+    reason: str
+    refused: Mapping[Word, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run of `bench` over candidates with a common root.
 
@@ -260,6 +273,7 @@ class Run:
     :param targets: the right class of every row, in the order of `Accuracy.predictions`; empty where not known
     :param ended: False for a run that was interrupted before its rounds were over
     :param time_budget_s: what timing was allowed to take; None in files of earlier versions
+    :param choice: of the search that this run ended; it decides who has won
     """
 
     id: str
@@ -275,6 +289,7 @@ class Run:
     cautions: tuple[Caution, ...] = ()
     ended: bool = True
     time_budget_s: float | None = None
+    choice: Choice | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -13,6 +13,7 @@ from ftc.measurement import (
     Accuracy,
     Candidate,
     Caution,
+    Choice,
     Conditions,
     Measurement,
     Opening,
@@ -108,7 +109,17 @@ class Ended:
     schema: Literal[2] = SCHEMA
 
 
-Record = RunBegun | Opened | AccuracyTaken | TurnTaken | Closed | Ended
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A search, whose final measurement the run was, has chosen; the last line counts."""
+
+    run: str
+    choice: Choice
+    kind: Literal["chosen"] = "chosen"
+    schema: Literal[2] = SCHEMA
+
+
+Record = RunBegun | Opened | AccuracyTaken | TurnTaken | Closed | Ended | Chosen
 
 
 @cache
@@ -143,6 +154,8 @@ def told(run: Run, record: Record) -> Run:
         return begun(record)
     if isinstance(record, Ended):
         return replace(run, cautions=record.cautions, ended=True)
+    if isinstance(record, Chosen):
+        return replace(run, choice=record.choice)
     measurements = tuple(
         _added(known, record) if known.candidate.id == record.candidate_id else known for known in run.measurements
     )

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 @options.source_argument
 @click.option("--data", metavar="DATA", required=True, help="Labelled rows to tune on; a part of them judges.")
 @click.option("--eval", "final", metavar="DATA", help="Labelled rows for the final score, used for nothing else.")
+@click.option("--eval-split", "final_split", metavar="NAME", help="Which split of --eval, where it has several.")
 @options.max_drop_option
 @click.option("--min-score", type=float, metavar="PART", help="What the metric must reach, instead of --max-drop.")
-@click.option("--strict", is_flag=True, help="The whole 95 % interval of the drop must lie inside the budget.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="The whole 95 % interval of the drop must lie inside the budget, or above --min-score.",
+)
 @click.option(
     "--objective",
     type=click.Choice(Objective, case_sensitive=False),
@@ -58,12 +63,13 @@ if TYPE_CHECKING:
 @options.column_options
 @options.declared_options
 @options.artifacts_option
-@click.option("--force", is_flag=True, help="Search anew what was searched before.")
+@click.option("--force", is_flag=True, help="Search anew; what the same libraries built is taken again.")
 @options.json_option
 def optimize(
     source: Path,
     data: str,
     final: str | None,
+    final_split: str | None,
     max_size: float | None,
     max_memory: float | None,
     max_latency: float | None,
@@ -108,9 +114,9 @@ def optimize(
     from ftc.search.report import FILE_NAME, write_report
 
     request = Request(
-        max_size_bytes=round(1e6 * max_size) if max_size is not None else None,
-        max_memory_bytes=round(1e6 * max_memory) if max_memory is not None else None,
-        max_latency_ns=round(1e6 * max_latency) if max_latency is not None else None,
+        max_size_bytes=1e6 * max_size if max_size is not None else None,
+        max_memory_bytes=1e6 * max_memory if max_memory is not None else None,
+        max_latency_ns=1e6 * max_latency if max_latency is not None else None,
         time_budget_s=time_budget,
         **asked,
     )
@@ -121,6 +127,7 @@ def optimize(
         "recipe": recipes.read(recipe) if recipe is not None else (),
         "columns": Columns(text_column, text_pair_column, label_column, image_column),
         "split": split,
+        "final_split": final_split,
         "declared": options.declared(task, labels, processor, tokenizer),
     }
     if dry_run:

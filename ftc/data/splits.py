@@ -56,7 +56,9 @@ def deduplicated(data: Dataset, others: Sequence[Dataset]) -> Deduplicated:
         raise InputError(
             f"every row of {data.source} is in {judges} too, whose rows judge: none is left to learn from."
         )
-    return Deduplicated(data.part(kept, "distinct"), repeated, leaking, len(different))
+    # by their numbers: what is left of the same rows depends on the others
+    named = hashlib.sha256(repr(kept).encode()).hexdigest()[:12]
+    return Deduplicated(data.part(kept, f"distinct={named}"), repeated, leaking, len(different))
 
 
 def stratified(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:

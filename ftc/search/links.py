@@ -12,25 +12,33 @@ Value = str | int | float | bool | tuple[int, ...]
 
 VERBS = ("export", "prune", "distill", "quantize")
 
-OPTIONS: Mapping[str, frozenset[str]] = {
-    "export": frozenset({"to", "graph", "precision", "lengths"}),
-    "prune": frozenset({"keep", "layers", "target_speedup", "runtime", "importance", "rows", "vocabulary"}),
-    "distill": frozenset(
-        {
-            "time_budget_s",
-            "epochs",
-            "alpha",
-            "temperature",
-            "hidden_weight",
-            "fragments",
-            "learning_rate",
-            "evaluations",
-            "seed",
-        }
-    ),
-    "quantize": frozenset({"to", "mode", "rows", "graph", "precision", "lengths"}),
+_EXPORT: Mapping[str, type] = {"to": str, "graph": str, "precision": str, "lengths": tuple}
+
+OPTIONS: Mapping[str, Mapping[str, type]] = {
+    "export": _EXPORT,
+    "prune": {
+        "keep": float,
+        "layers": int,
+        "target_speedup": float,
+        "runtime": str,
+        "importance": str,
+        "rows": int,
+        "vocabulary": bool,
+    },
+    "distill": {
+        "time_budget_s": float,
+        "epochs": float,
+        "alpha": float,
+        "temperature": float,
+        "hidden_weight": float,
+        "fragments": bool,
+        "learning_rate": float,
+        "evaluations": int,
+        "seed": int,
+    },
+    "quantize": {**_EXPORT, "mode": str, "rows": int},
 }
-"""What each verb can be told in a chain; its own step says what of it fits the model."""
+"""What each verb can be told in a chain, and what that is; its own step says what of it fits the model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ftc.search.journal import Begun, Ended, Journal
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
-from ftc.search.result import Result, Row, choose
+from ftc.search.result import Result, Row, choose, settled
 from ftc.search.store import TABLE, Store
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def optimize(
     recipe: Sequence[Chain] = (),
     columns: Columns | None = None,
     split: str | None = None,
+    final_split: str | None = None,
     declared: Declared | None = None,
     force: bool = False,
     workshop: Workshop | None = None,
@@ -93,8 +94,10 @@ def optimize(
     :param data: labelled rows to tune on; a part of them judges
     :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
     :param recipe: the candidates, where they are not to be found by the search
+    :param split: of `data`, where that has several
+    :param final_split: of `final`
     :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it
-    :param force: search anew what was searched before
+    :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
     :param announce: is told the plan before anything is built
     :raises InputError: if the request, the rows or the checkpoint are refused
@@ -113,6 +116,7 @@ def optimize(
         recipe=recipe,
         columns=columns,
         split=split,
+        final_split=final_split,
         declared=declared,
     )
     if announce is not None:
@@ -139,6 +143,7 @@ def optimize(
         workshop=workshop or Processes(planned.place / "logs"),
         first=planned.chains,
         fixed=bool(recipe),
+        final_rows=len(planned.final),
     )
     finalists = search.run()
     began = time.monotonic()
@@ -158,6 +163,7 @@ def prepare(
     recipe: Sequence[Chain] = (),
     columns: Columns | None = None,
     split: str | None = None,
+    final_split: str | None = None,
     declared: Declared | None = None,
 ) -> Planned:
     """Open everything, divide the rows, and say what would be tried; see `optimize`.
@@ -169,13 +175,14 @@ def prepare(
     root = open_any(path, declared)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
-    if final is not None and Path(data).resolve() == Path(final).resolve():
+    if final is not None and Path(data).resolve() == Path(final).resolve() and split == final_split:
         raise InputError(f"--data and --eval are both {data}: the final score must come from rows that tuned nothing.")
     source = Source(
         str(data),
         columns or Columns(),
         split,
         apart_from=None if final is None else str(final),
+        apart_split=final_split,
         final=FINAL_SHARE if final is None else 0.0,
         seed=request.seed,
     )
@@ -191,29 +198,49 @@ def prepare(
             "these rows, drops may be others on new ones; --eval takes rows that it has never seen."
         )
     else:
-        scored = Source(str(final), source.columns, split).load(root)
+        scored = Source(str(final), source.columns, final_split).load(root)
     assert scored is not None, "rows are set apart where none are given"
+    if final is not None and _base(scored) == _base(parts.tuning):
+        raise InputError(
+            f"{data} and {final} hold the same rows: the final score must come from rows that tuned nothing."
+        )
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
+        for chain in recipe:
+            plan.check(root, chain, request)
         chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)
-    search = digest(
-        "\n".join((root.manifest.id, parts.tuning.fingerprint, scored.fingerprint, repr(request), *map(key, chains)))
-    )
+    rows = (parts.tuning.fingerprint, scored.fingerprint)
+    search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request.threads), *map(key, chains))))
     place = artifacts / PLACE
     journal = place / f"{root.manifest.name}-{search}.jsonl"
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
 
 
-def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifacts: Path) -> Leaderboard:
+def _base(data: Dataset) -> str:
+    """The fingerprint of the rows that these are a part of."""
+    return data.fingerprint.partition(":")[0]
+
+
+def _machine(threads: int | None) -> tuple[str, ...]:
+    """What times depend on besides the request: of another machine, or with other libraries, they are others."""
+    from compress.apply import versions
+    from ftc.machine import processor
+    from ftc.runtimes.session import SessionOptions
+
+    count = SessionOptions(threads).thread_count()
+    return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
+
+
+def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifacts: Path) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
     from bench.results import FILE_NAME
     from bench.run import bench
     from ftc.search.request import Objective
 
-    chosen = [store.artifact(plan.REFERENCE), *map(store.artifact, finalists)]
+    chosen = [store.artifact(plan.REFERENCE), *map(store.of, finalists)]
     candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
     request = planned.request
     options = Options(
@@ -224,7 +251,9 @@ def _measured(planned: Planned, store: Store, finalists: Sequence[Chain], artifa
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
     )
     say(f"the final measurement: {len(candidates)} candidates on {len(planned.final)} rows that tuned nothing")
-    return bench(candidates, data=planned.final, options=options, results_path=artifacts / FILE_NAME)
+    results = artifacts / FILE_NAME
+    board = bench(candidates, data=planned.final, options=options, results_path=results)
+    return settled(board, request, results)
 
 
 def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:

@@ -22,6 +22,7 @@ class Source:
     """Where rows come from, as the user says it; a process of its own can load them again.
 
     :param apart_from: where the rows of the final score come from, if they are others
+    :param apart_split: which split of these, where there are several
     :param held_out: part (0-1) of the rows that judges, at most 2,000 of them
     :param final: part (0-1) that gives the final score, if no other rows do
     """
@@ -30,6 +31,7 @@ class Source:
     columns: Columns
     split: str | None = None
     apart_from: str | None = None
+    apart_split: str | None = None
     held_out: float = 0.1
     final: float = 0.0
     seed: int = 0
@@ -39,16 +41,16 @@ class Source:
 
         :raises InputError: if they cannot be read or have no labels
         """
-        return self._loaded(self.path, root)
+        return self._loaded(self.path, self.split, root)
 
-    def _loaded(self, path: str, root: Artifact) -> Dataset:
+    def _loaded(self, path: str, split: str | None, root: Artifact) -> Dataset:
         return load(
             path,
             modality=TASKS.load(root.manifest.task).modality,
             classes=root.manifest.labels,
             columns=self.columns,
             need_labels=True,
-            split=self.split,
+            split=split,
         )
 
     def parts(self, root: Artifact) -> Parts:
@@ -59,7 +61,7 @@ class Source:
         data = self.load(root)
         repeated = leaking = 0
         if TASKS.load(root.manifest.task).modality == "text":  # each process of a search would look at all images
-            judges = [] if self.apart_from is None else [self._loaded(self.apart_from, root)]
+            judges = [] if self.apart_from is None else [self._loaded(self.apart_from, self.apart_split, root)]
             found = deduplicated(data, judges)
             data, repeated, leaking = found.data, found.repeated, found.leaking
         if len(data) < LEAST_ROWS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
-from ftc.search.links import OPTIONS, Chain, link
+from ftc.search.links import OPTIONS, Chain, key, link
 from ftc.search.request import Effort, Objective, Target
 from ftc.tasks import TASKS
 
@@ -107,6 +107,23 @@ def with_export(root: Artifact, chain: Chain) -> Chain:
     mine = {name: value for name, value in options.items() if name in OPTIONS["export"]}
     rest = {name: value for name, value in options.items() if name not in mine or name == "to"}
     return (*before, link("export", **mine), link("quantize", **rest))
+
+
+def check(root: Artifact, chain: Chain, request: Request) -> None:
+    """Refuse a chain of a recipe before anything is built.
+
+    :raises InputError: if no steps lead where it goes, or the target does not run what it makes
+    """
+    from compress.route import route
+
+    made = root.manifest.format
+    for one in chain:
+        options = dict(one.options)
+        if "to" in options:
+            route(made, to := str(options["to"]), cast("Mode | None", options.get("mode")))
+            made = to
+    if request.target is Target.EDGE and made != "tflite":
+        raise InputError(f"--target edge runs TFLite alone, and this makes {made}: {key(chain)}")
 
 
 def _cost(chain: Chain) -> tuple[bool, bool, bool]:

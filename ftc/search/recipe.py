@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ftc.errors import InputError
-from ftc.search.links import OPTIONS, VERBS, Chain, Link
+from ftc.search.links import OPTIONS, VERBS, Chain, Link, Value
 
 _EXAMPLE = """[[candidate]]
 prune = {keep = 0.5}
@@ -33,7 +34,9 @@ def read(path: Path) -> tuple[Chain, ...]:
     return tuple(_chain(candidate, f"{path}, candidate {number}") for number, candidate in enumerate(candidates, 1))
 
 
-def _chain(candidate: dict[str, Any], where: str) -> Chain:
+def _chain(candidate: Any, where: str) -> Chain:
+    if not isinstance(candidate, dict):
+        raise InputError(f"{where} is {candidate!r}, no table; a recipe is a list of candidates, such as\n{_EXAMPLE}")
     links = []
     for verb, options in candidate.items():
         if verb not in VERBS:
@@ -55,15 +58,32 @@ def _link(verb: str, options: Any, where: str) -> Link:
         field = "time_budget_s" if name == "time_budget" else name
         if field not in OPTIONS[verb]:
             raise InputError(f"{where}: {verb} has no option {name!r}; it has {', '.join(sorted(OPTIONS[verb]))}.")
-        if isinstance(value, list) and all(isinstance(part, int) for part in value):
-            value = tuple(value)
-        if not isinstance(value, (str, int, float, bool, tuple)):
-            raise InputError(f"{where}: {verb} {name} = {value!r} is no text, number or list of numbers.")
-        told[field] = _seconds(value, where) if field == "time_budget_s" else value
+        told[field] = _seconds(value, where) if field == "time_budget_s" else _value(value, OPTIONS[verb][field])
+        if told[field] is None:
+            kind = _KINDS[OPTIONS[verb][field]]
+            raise InputError(f"{where}: {verb} {name} = {value!r} is no {kind}.")
     for needed in _NEEDED.get(verb, ()):
         if needed not in told:
             raise InputError(f"{where}: {verb} needs {needed}.")
     return Link(verb, tuple(sorted(told.items())))
+
+
+_KINDS: Mapping[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    tuple: "list of whole numbers",
+}
+
+
+def _value(value: Any, kind: type) -> Value | None:
+    """What an option is told, as a value of its kind; None if it is none."""
+    if kind is tuple:
+        are_whole = isinstance(value, list) and all(type(part) is int for part in value)
+        return tuple(value) if are_whole else None
+    is_of_kind = type(value) is kind or (kind is float and type(value) is int)
+    return cast("Value", value) if is_of_kind else None
 
 
 def _seconds(value: Any, where: str) -> float:

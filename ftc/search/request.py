@@ -61,9 +61,9 @@ class Request:
     max_drop: float = 0.01
     min_score: float | None = None
     strict: bool = False
-    max_size_bytes: int | None = None
-    max_memory_bytes: int | None = None
-    max_latency_ns: int | None = None
+    max_size_bytes: float | None = None
+    max_memory_bytes: float | None = None
+    max_latency_ns: float | None = None
     target: Target = Target.CPU
     effort: Effort = Effort.BALANCED
     time_budget_s: float | None = None
@@ -71,6 +71,8 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        from bench.options import Options
+
         if not 0 <= self.max_drop <= MOST_DROP:
             raise InputError(
                 f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {MOST_DROP:g}: "
@@ -78,16 +80,22 @@ class Request:
             )
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InputError(f"--min-score {self.min_score:g}: give the metric as a fraction, 0 to 1.")
-        for name in ("max_size_bytes", "max_memory_bytes", "max_latency_ns", "threads"):
+        for name in ("max_size_bytes", "max_memory_bytes", "max_latency_ns"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 option = name.removesuffix("_bytes").removesuffix("_ns").replace("_", "-")
-                raise InputError(f"--{option} must be above 0.")
+                raise InputError(f"--{option} must be above 0, and a finite number.")
         if not LEAST_BUDGET_S <= self.budget_s < math.inf:
             raise InputError(
                 f"--time-budget {self.budget_s:g}s: a search needs at least {LEAST_BUDGET_S:g} s; to measure what is "
                 "there already: ftc bench."
             )
+        if self.objective is Objective.THROUGHPUT and self.max_latency_ns is not None:
+            raise InputError(
+                "--max-latency is the time of one row, and --objective throughput times batches, of sizes that "
+                "differ: leave one of them out."
+            )
+        Options(threads=self.threads, seed=self.seed)  # what measuring takes is refused before minutes of building
         if self.target is Target.CUDA:
             raise InputError(
                 "--target cuda is not searched for yet: compress with the other commands, and measure with "

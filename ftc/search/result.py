@@ -59,6 +59,25 @@ class Result:
     measuring_s: float
 
 
+def settled(board: Leaderboard, request: Request, results: Path) -> Leaderboard:
+    """The leaderboard by what the request asks for, which is written down with the run.
+
+    :param results: the results file with the final measurement
+    """
+    from bench.leaderboard import rank
+    from bench.results import append
+    from ftc.measurement import Choice
+    from ftc.records import Chosen
+    from ftc.results_file import read_results
+
+    best, _, reason = choose(board, request)
+    others = [s for s in board.standings if s is not best and not s.candidate.is_root]
+    refused = {s.candidate.id: why for s in others if (why := refusal(s, board, request)) is not None}
+    chosen = best.candidate.id if best.verdict != "failed" else None
+    append(Chosen(board.run, Choice(chosen, reason, refused)), results)
+    return rank(next(run for run in read_results(results) if run.id == board.run))
+
+
 def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
     """The best candidate of the final measurement inside all limits; the baseline if there is none.
 
@@ -81,8 +100,14 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
         return f"{name}: {standing.reason}"
     score = standing.metrics.get(board.main_metric)
     if request.min_score is not None:
-        if score is None or score < request.min_score - _ROUNDING:
-            return f"{name} reaches {0.0 if score is None else score:.4f}, below --min-score {request.min_score:g}"
+        if score is None:
+            return f"{name}: its accuracy is not known"
+        doubt = 0.0  # of the drop, whose whole interval must lie above
+        if request.strict and standing.drop is not None and standing.drop_points is not None:
+            doubt = (standing.drop.high_points - standing.drop_points) / 100
+        if score - doubt < request.min_score - _ROUNDING:
+            reaches = "may reach no more than" if doubt else "reaches"
+            return f"{name} {reaches} {score - doubt:.4f}, below --min-score {request.min_score:g}"
     elif not standing.candidate.is_root:
         lost = standing.drop_points
         if request.strict and standing.drop is not None:
@@ -100,13 +125,16 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
     latency = standing.p50_ns
     if request.max_latency_ns is not None and latency is not None and latency > request.max_latency_ns:
         return f"{name} takes {latency / 1e6:.2f} ms, more than --max-latency"
-    if request.objective is not Objective.SIZE:
-        ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
-        if ratio is None:
-            return f"{name} was not compared"
-        if not standing.candidate.is_float_onnx and not ratio.is_faster:
-            return f"{name} was not shown to be faster ({ratio})"
-    return None
+    baseline = _baseline(board)
+    if standing is baseline:
+        return None
+    if request.objective is Objective.SIZE:
+        smaller = standing.candidate.size_bytes < baseline.candidate.size_bytes
+        return None if smaller else f"{name} is not smaller than {baseline.candidate.name}"
+    ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+    if ratio is None:
+        return f"{name} was not compared"
+    return None if ratio.is_faster else f"{name} was not shown to be faster ({ratio})"
 
 
 def _baseline(board: Leaderboard) -> Standing:
@@ -116,7 +144,8 @@ def _baseline(board: Leaderboard) -> Standing:
         lambda standing: standing.candidate.is_root,
         lambda standing: True,
     )
-    return next(standing for fits in places for standing in board.standings if fits(standing))
+    by_name = sorted(board.standings, key=lambda standing: standing.candidate.name)  # as speeds are compared with it
+    return next(standing for fits in places for standing in by_name if fits(standing))
 
 
 def _order(objective: Objective) -> Callable[[Standing], float]:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bench import screening
 from bench.options import Options
-from bench.remote import WorkerError
 from bench.run import bench
-from bench.screening import LOOKS, screened
+from compress.apply import versions
 from ftc.artifact import Artifact
 from ftc.console import hushed, progress, say
 from ftc.errors import RunError
-from ftc.search import job, plan
-from ftc.search.journal import Built, Failed, Judged, Timed
+from ftc.search import finalists, job, plan
+from ftc.search.finalists import Contender, Hope
+from ftc.search.forms import Forms
+from ftc.search.journal import Built, Failed, Timed
+from ftc.search.judging import PACE, SLACK_POINTS, Judging
 from ftc.search.links import Chain, Link, digest, key
 from ftc.search.request import Effort, Objective
 from ftc.search.smaller import Smaller
 from ftc.search.workshop import Done, Order
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ftc.declared import Declared
     from ftc.search.parts import Parts, Source
     from ftc.search.request import Request
@@ -48,25 +47,11 @@ _TIMED_ROWS = 64
 _HANGS_S = 240.0
 """What no conversion takes: what was begun in time is not given up for its last seconds."""
 
-_FIRST_LOOK_ROWS = 1000
-"""That judge what is still to be trained and quantized."""
+FINALISTS: Final = "finalists"
+"""The stage at which the candidates of the final measurement are chosen."""
 
-_SLACK_POINTS = 3.0
-"""Over the budget, before a candidate is dropped by the rows that judge.
-
-These come from data that the checkpoint has mostly learnt from. On SST-2, what a pruned network lost there and what it
-lost on new rows lay up to a point apart, either way.
-"""
-
-_NEAR_FORM = 0.85
-"""Of the fastest form's speed: forms this near are about as fast."""
-
-_FORM_SHARE = 0.15
-"""Of the budget, that bringing one network into the fastest form may take.
-
-A form that is a tenth faster is worth more than what so much training would win: on SST-2, MiniLM with 38 % of its
-layers' parameters was 1.23 times as fast in TFLite as in ONNX, where the whole one was 1.08 to 1.4 times.
-"""
+SOONEST: Final = "soonest form"
+"""The stage at which the form of untrained networks is chosen."""
 
 
 @dataclass(slots=True)
@@ -77,6 +62,7 @@ class Search:
     :param given: how the user opens it
     :param source: the rows, as another process loads them
     :param place: a directory for everything that is built
+    :param final_rows: rows of the final score
     """
 
     root: Artifact
@@ -89,11 +75,19 @@ class Search:
     workshop: Workshop
     first: tuple[Chain, ...]
     fixed: bool = False
-    _reference: np.ndarray | None = field(default=None, init=False)
-    _thought: dict[str, Chain] = field(default_factory=dict, init=False)
+    final_rows: int = 0
+    judging: Judging = field(init=False)
 
-    def run(self) -> tuple[Chain, ...]:
-        """Build, judge and time until the budget is used; the chains that the final measurement takes."""
+    def __post_init__(self) -> None:
+        self.judging = Judging(self)
+
+    def run(self) -> tuple[str, ...]:
+        """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
+
+        Once they are chosen, a search that goes on has only to measure them.
+        """
+        if (chosen := self.store.decided(FINALISTS)) is not None:
+            return chosen.choice
         try:
             self._without_training()
             if not self.fixed and self.request.objective is not Objective.SIZE and plan.can_prune(self.root):
@@ -106,8 +100,9 @@ class Search:
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
-        budget = self.request.budget_s
-        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S) - self.store.elapsed_s
+        budget, known = self.request.budget_s, self.store.decided(PACE)
+        final_s = known.numbers["final_s"] if known is not None else 0.0
+        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, final_s) - self.store.elapsed_s
 
     def _without_training(self) -> None:
         """Build and compare what needs no training, as much of it as leaves time for the rest."""
@@ -127,7 +122,6 @@ class Search:
 
     def build(self, chains: Sequence[Chain]) -> None:
         """Make what is not there, link by link; each link of all chains side by side."""
-        self._thought.update({key(chain): chain for chain in chains})
         for count in range(1, max(map(len, chains), default=0) + 1):
             wanted = dict.fromkeys(chain[:count] for chain in chains if len(chain) >= count)
             handed: list[Order] = []
@@ -156,7 +150,8 @@ class Search:
     def _order(self, chain: Chain) -> Order:
         source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
         assert source is not None, "chains are built from their beginnings"
-        name = f"{self.root.manifest.name}-{digest(key(chain) + self.parts.tuning.fingerprint)}"
+        made_of = (self.root.manifest.id, self.parts.tuning.fingerprint, key(chain), repr(sorted(versions().items())))
+        name = f"{self.root.manifest.name}-{digest(chr(10).join(made_of))}"
         request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
         return Order(key(chain), request, self._limit_s(chain[-1]))
 
@@ -170,75 +165,30 @@ class Search:
     def _compare(self, chains: Sequence[Chain]) -> None:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
         for chain in chains:
-            self.judge(chain)
-        new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(chain)]
+            self.judging.judge(chain)
+        new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(key(chain))]
         if new:
             self._time(new)
 
-    def _is_fit(self, chain: Chain) -> bool:
-        judged = self.store.judged(key(chain))
-        return self.store.artifact(chain) is not None and judged is not None and judged.verdict != "hopeless"
+    def _is_fit(self, name: str) -> bool:
+        judged = self.store.judged(name)
+        is_there = self.store.of(name) is not None and self.store.failed(name) is None
+        return is_there and judged is not None and judged.verdict != "hopeless"
 
-    def judge(self, chain: Chain) -> Judged | None:
-        """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
-        artifact = self.store.artifact(chain)
-        if artifact is None or self.store.judged(key(chain)) is not None or self.store.failure(chain) is not None:
-            return self.store.judged(key(chain))
-        began = time.monotonic()
-        data, reference, name = self.parts.judging, self._answers_of_reference(), key(chain)
-        if artifact.manifest.format == self.root.manifest.format:  # a stage, in the slowest of runtimes: a first look
-            data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
-        allowed = self.request.max_drop_points + _SLACK_POINTS
-        try:
-            with progress(f"judging {name}", len(data)) as advance:
-                found = screening.answers(
-                    artifact,
-                    data,
-                    threads=self.request.threads,
-                    stop=LOOKS,
-                    reference=reference,
-                    allowed_points=allowed,
-                    advance=advance,
-                )
-        except WorkerError as error:
-            reason = str(error)
-            self.store.add(lambda at: Failed(name, reason, time.monotonic() - began, at))
-            self.tell(f"{name}: {reason}")
-            return None
-        assert data.labels is not None, "rows without labels are refused before"
-        told = screened(data.labels, reference, found, allowed)
-        seconds = time.monotonic() - began
-        self.store.add(
-            lambda at: Judged(
-                name,
-                told.rows,
-                told.points,
-                told.low_points,
-                told.high_points,
-                told.score,
-                told.verdict,
-                seconds,
-                at,
-            )
-        )
-        if told.verdict == "hopeless":
-            self.tell(f"dropped {name}: surely loses {told.low_points:.1f} points or more ({told.rows} rows)")
-        return self.store.judged(key(chain))
+    def compared_with(self) -> Artifact:
+        """The float export, unless it failed; then the checkpoint."""
+        float_onnx = self.store.artifact(plan.REFERENCE)
+        return self.root if float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None else float_onnx
 
-    def _answers_of_reference(self) -> np.ndarray:
-        """Class ids (N,) int64 of the checkpoint's own answers to the rows that judge, or of its float export."""
-        if self._reference is None:
-            float_onnx = self.store.artifact(plan.REFERENCE)
-            with hushed():
-                self._reference = screening.answers(
-                    float_onnx or self.root, self.parts.judging, threads=self.request.threads
-                )
-        return self._reference
+    def fail(self, chain: Chain, reason: str, seconds: float) -> None:
+        """Write down that a candidate came to nothing."""
+        self.store.add(lambda at: Failed(key(chain), reason, seconds, at))
+        self.tell(f"{key(chain)}: {reason}")
 
     def _time(self, chains: Sequence[Chain]) -> None:
-        """A short measurement beside the reference."""
+        """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
         began = time.monotonic()
-        reference = self.store.artifact(plan.REFERENCE) or self.root
+        reference = self.compared_with()
         subjects: dict[str, Chain] = {}
         for chain in chains:
             artifact = self.store.artifact(chain)
@@ -260,11 +210,15 @@ class Search:
             return
         seconds = (time.monotonic() - began) / max(1, len(subjects))
         for standing in board.standings:
+            if standing.candidate.id == self.root.manifest.id:
+                continue
             chain = subjects.get(standing.candidate.id, plan.REFERENCE)
             name, ratio = key(chain), standing.ratio_to_float_onnx or standing.ratio_to_root
-            if standing.verdict == "failed" or ratio is None or standing.p50_ns is None:
-                reason = standing.reason
-                self.store.add(lambda at: Failed(name, reason, seconds, at))  # noqa: B023 - called at once
+            if standing.verdict == "failed":
+                self.fail(chain, standing.reason, seconds)
+                continue
+            if ratio is None or standing.p50_ns is None:
+                self.tell(f"{name}: not compared with {reference.manifest.name}")
                 continue
             p50, memory = standing.p50_ns, standing.peak_rss_bytes
             took = seconds if chain != plan.REFERENCE else 0.0  # the others share all of it
@@ -273,43 +227,33 @@ class Search:
             )
             if chain != plan.REFERENCE:
                 self.tell(f"{name}: {ratio}")
+        again = [chain for chain in subjects.values() if self._is_fit(key(chain))]
+        if self.compared_with().manifest.id != reference.manifest.id and again:
+            self._time(again)
 
     # ------------------------------------------------------------------ forms
 
     def _forms(self) -> tuple[Chain, ...]:
-        """The quantizations in which smaller networks are tried, of different formats, the fastest first.
+        """The forms in which smaller networks are tried, the fastest first: two in a thorough search, else one."""
+        ratios = {c: t.ratio for c in self.first if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
+        forms = Forms({c: ratio for c, ratio in ratios.items() if self._is_fit(key(c))}, self.form_s)
+        is_thorough = self.request.effort is Effort.THOROUGH
+        fastest = forms.of_formats() if is_thorough else forms.affordable(self.request.budget_s)
+        told = {key(c): ratio for c, ratio in ratios.items()}
+        self.store.choose(SOONEST, lambda: ([key(c) for c in forms.soonest()], "about as fast, made soonest", {}))
+        decided = self.store.choose(
+            "forms", lambda: ([key(c) for c in fastest], "fastest of what needs no training", told)
+        )
+        return self._known(decided.choice)
 
-        A thorough search takes the two fastest that are not hopeless. Else there is one, the fastest that takes a small
-        part of the time; where none does, of those that are about as fast the one that is made soonest.
-        """
-
-        def fastest() -> tuple[Sequence[str], str, dict[str, float]]:
-            ratios = {c: t.ratio for c in self.first if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
-            near = self._near(ratios)
-            if self.request.effort is Effort.THOROUGH:
-                of_formats = {dict(chain[-1].options)["to"]: chain for chain in reversed(near)}
-                chosen = [chain for chain in near if chain in of_formats.values()][:2]
-            else:
-                affordable = [c for c in near if self.form_s(c) <= _FORM_SHARE * self.request.budget_s]
-                chosen = affordable[:1] or sorted(near, key=self.form_s)[:1]
-            why = "the fastest of what needs no training"
-            return [key(chain) for chain in chosen], why, {key(c): ratio for c, ratio in ratios.items()}
-
-        choice = self.store.choose("forms", fastest).choice
-        known = {key(chain): chain for chain in self.first}
-        return tuple(known[name] for name in choice)
-
-    def soonest_form(self) -> Chain:
+    def soonest_form(self) -> tuple[Chain, ...]:
         """Of the forms that are about as fast as the fastest, the one that is made soonest."""
-        decided = self.store.decided("forms")
-        assert decided is not None, "networks are made smaller when a form is known"
-        known = {key(chain): chain for chain in self.first}
-        return min(self._near({known[name]: ratio for name, ratio in decided.numbers.items()}), key=self.form_s)
+        decided = self.store.decided(SOONEST)
+        return () if decided is None else self._known(decided.choice)
 
-    def _near(self, ratios: Mapping[Chain, float]) -> list[Chain]:
-        """Forms that are not hopeless and about as fast as the fastest of these, the fastest first."""
-        ranked = [chain for chain in plan.fastest_first(ratios) if self._is_fit(chain)]
-        return [chain for chain in ranked if ratios[chain] > _NEAR_FORM * ratios[ranked[0]]]
+    def _known(self, names: Sequence[str]) -> tuple[Chain, ...]:
+        known = {key(chain): chain for chain in self.first}
+        return tuple(known[name] for name in names)
 
     def finish(self, chain: Chain, forms: Sequence[Chain], *, whatever_the_time: bool = False) -> None:
         """Bring a network into forms, and compare."""
@@ -328,44 +272,53 @@ class Search:
 
     # ------------------------------------------------------------------ the end
 
-    def _finalists(self) -> tuple[Chain, ...]:
-        """The fastest few that are not hopeless, of different speeds, the post-training best always among them."""
+    def _finalists(self) -> tuple[str, ...]:
+        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed."""
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            ratios = {chain: t.ratio for chain in self.candidates() if (t := self.store.timed(key(chain))) is not None}
-            ratios = {chain: ratio for chain, ratio in ratios.items() if self._is_fit(chain)}
-            if not ratios:  # interrupted before anything was timed
-                ratios = {chain: 1.0 for chain in self._thought.values() if chain[-1].verb in ("export", "quantize")}
-                ratios = {c: 1.0 for c in ratios if self.store.artifact(c) is not None and c != plan.REFERENCE}
-            if self.request.objective is Objective.SIZE:
-                ranked = sorted(ratios, key=self._size_of)
-            else:
-                ranked = list(plan.fastest_first(ratios))
-            plain = [chain for chain in ranked if chain in self.first]
-            chosen = list(dict.fromkeys([*ranked[:3], *plain[:2]]))
-            return [key(c) for c in chosen], "the best few", {key(c): r for c, r in ratios.items()}
+            ratios = self.candidates()
+            if not ratios:
+                built = [key(c) for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None]
+                return built[: finalists.SLOTS], "nothing was timed", {}
+            known = [self._contender(name, ratio) for name, ratio in ratios.items()]
+            why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
+            return finalists.chosen(known), why, ratios
 
-        decided = self.store.choose("finalists", choose)
-        return tuple(chain for chain in self._thought.values() if key(chain) in decided.choice)
+        return self.store.choose(FINALISTS, choose).choice
 
-    def candidates(self) -> tuple[Chain, ...]:
-        """All chains that were built to be measured, in their order."""
-        built = [e.key for e in self.store.journal.entries if isinstance(e, Timed)]
-        return tuple(
-            self._thought[name]
-            for name in dict.fromkeys(built)
-            if name in self._thought and self._thought[name] != plan.REFERENCE
+    def _contender(self, name: str, ratio: float) -> Contender:
+        judged, timed, artifact = self.store.judged(name), self.store.timed(name), self.store.of(name)
+        assert judged is not None, "candidates are"
+        assert timed is not None, "candidates are"
+        assert artifact is not None, "candidates are"
+        request = self.request
+        size, over = artifact.manifest.facts.size_bytes, judged.points - self.judging.allowed_points
+        limits = (
+            (size, request.max_size_bytes),
+            (timed.peak_rss_bytes, request.max_memory_bytes),
+            (timed.p50_ns, request.max_latency_ns),
+        )
+        breaks = any(value is not None and most is not None and value > most for value, most in limits)
+        return Contender(
+            name,
+            merit=-size if request.objective is Objective.SIZE else ratio,
+            hope=Hope.NONE if breaks or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
+            is_plain=name in map(key, self.first),
         )
 
-    def _size_of(self, chain: Chain) -> int:
-        artifact = self.store.artifact(chain)
-        return artifact.manifest.facts.size_bytes if artifact is not None else 0
+    def candidates(self) -> dict[str, float]:
+        """Speeds of what was timed and is not hopeless, by key: the journal knows them, whichever run built them."""
+        timed = dict.fromkeys(e.key for e in self.store.journal.entries if isinstance(e, Timed))
+        return {
+            name: known.ratio
+            for name in timed
+            if name != key(plan.REFERENCE) and self._is_fit(name) and (known := self.store.timed(name)) is not None
+        }
 
     def tell(self, what: str) -> None:
         """A line on stderr: the time, what is left of it, the best so far, and what has happened."""
         minutes, seconds = divmod(int(self.store.elapsed_s), 60)
         of_minutes, of_seconds = divmod(int(self.request.budget_s), 60)
-        timed = {chain: t for chain in self.candidates() if (t := self.store.timed(key(chain))) and self._is_fit(chain)}
-        best = max(timed.values(), key=lambda t: t.ratio, default=None)
-        so_far = f", best so far {best.ratio:.2f}x" if best is not None else ""
+        best = max(self.candidates().values(), default=None)
+        so_far = f", best so far {best:.2f}x" if best is not None else ""
         say(f"[{minutes}:{seconds:02} of {of_minutes}:{of_seconds:02}{so_far}] {what}")

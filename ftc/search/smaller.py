@@ -71,7 +71,7 @@ class Smaller:
         ]
         self._look(shapes)
         aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.request.budget_s)
-        is_cheap = effort is Effort.QUICK or search.form_s(search.soonest_form()) <= aside_s
+        is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
         if is_cheap:
             self._finish_untrained(shapes)
         if effort is not Effort.QUICK and (aim := self._aim(shapes, speeds)) is not None:
@@ -87,7 +87,7 @@ class Smaller:
         if self.search.left_s() > self.search.form_s(self.forms[0]):
             self.search.build([shape.chain for shape in shapes])
             for shape in shapes:
-                self.search.judge(shape.chain)
+                self.search.judging.judge(shape.chain)
 
     def _predict(self, chain: Chain, speedup: float) -> None:
         store, form = self.search.store, self.forms[0]
@@ -103,11 +103,11 @@ class Smaller:
 
     def _finish_untrained(self, shapes: Sequence[Shape]) -> None:
         """The fastest shape that is inside the budget as it is, in the form that is made soonest, if there is time."""
-        budget = self.search.request.max_drop_points
+        budget = self.search.judging.allowed_points
         inside = [shape for shape in shapes if (lost := self._lost(shape)) is not None and lost <= budget]
         if inside:
             fastest = max(inside, key=lambda shape: shape.speedup)
-            self.search.finish(fastest.chain, [self.search.soonest_form()])
+            self.search.finish(fastest.chain, self.search.soonest_form())
 
     def _aim(self, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
         """The shape that is trained: the fastest that training should bring back into the budget.
@@ -116,7 +116,7 @@ class Smaller:
         """
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            allowed = self.search.request.max_drop_points / _TRAINING_LEAVES
+            allowed = self.search.judging.allowed_points / _TRAINING_LEAVES
             numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
             hopes = [_furthest(self._tried(shapes, depth), allowed, depth) for depth in {s.depth for s in shapes}]
             best = max((hope for hope in hopes if hope is not None), default=None)
@@ -161,7 +161,7 @@ class Smaller:
         trained = (*aim.chain, taught)
         self._predict(trained, aim.speedup)
         search.build([trained])
-        search.judge(trained)
+        search.judging.judge(trained)
         search.finish(trained, self.forms, whatever_the_time=True)
 
 

@@ -50,8 +50,8 @@ class Store:
         return next((entry for entry in self.journal.entries if isinstance(entry, Begun)), None)
 
     def ended(self) -> Ended | None:
-        """The last line, if the search is over."""
-        return next((entry for entry in self.journal.entries if isinstance(entry, Ended)), None)
+        """How the search ended, if it is over; the last time, where its results were moved away and measured again."""
+        return next((entry for entry in reversed(self.journal.entries) if isinstance(entry, Ended)), None)
 
     def artifact(self, chain: Chain) -> Artifact | None:
         """What a chain has made, if it still stands where it was put."""
@@ -67,9 +67,10 @@ class Store:
         return None
 
     def failure(self, chain: Chain) -> str | None:
-        """Why a chain, or the beginning of it, came to nothing."""
-        begun = (self.failed(key(chain[:count])) for count in range(1, len(chain) + 1))
-        return next((reason for reason in begun if reason is not None), None)
+        """Why a chain, or the beginning of it, could not be built; what was built and then failed can be built on."""
+        begun = (chain[:count] for count in range(1, len(chain) + 1))
+        failed = (self.failed(key(one)) for one in begun if self.artifact(one) is None)
+        return next((reason for reason in failed if reason is not None), None)
 
     def failed(self, name: str) -> str | None:
         """Why just this came to nothing."""

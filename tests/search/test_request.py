@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftc.errors import InputError
-from ftc.search.request import Effort, Request, Target
+from ftc.search.request import Effort, Objective, Request, Target
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,15 @@ from ftc.search.request import Effort, Request, Target
         ({"max_drop": float("nan")}, "--max-drop nan"),
         ({"min_score": 90.0}, "--min-score 90"),
         ({"max_size_bytes": 0}, "--max-size must be above 0"),
+        ({"max_size_bytes": float("nan")}, "--max-size must be above 0, and a finite number"),
+        ({"max_memory_bytes": float("inf")}, "--max-memory must be above 0, and a finite number"),
+        ({"threads": 99999}, "--threads must be from 1 to"),
+        ({"threads": 0}, "--threads must be from 1 to"),
+        ({"seed": 5000000000}, "--seed must be from 0 to"),
         ({"max_latency_ns": -1}, "--max-latency must be above 0"),
         ({"time_budget_s": 5.0}, "at least 30 s"),
         ({"time_budget_s": float("inf")}, "--time-budget infs"),
+        ({"objective": Objective.THROUGHPUT, "max_latency_ns": 5e6}, "--max-latency is the time of one row"),
         ({"target": Target.CUDA}, "--target cuda is not searched for yet"),
     ],
 )

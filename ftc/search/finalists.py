@@ -1,0 +1,47 @@
+"""Which candidates come to the final measurement, by what judging and short timings told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+SLOTS = 3
+"""For any candidate; two more are for those that needed no training, so that these are always among them."""
+
+_PLAIN = 2
+
+
+class Hope(IntEnum):
+    """What the rows that judge leave to hope for.
+
+    GOOD is inside the accuracy budget and the limits, SOME over the budget by no more than these rows may mislead.
+    """
+
+    GOOD = 0
+    SOME = 1
+    NONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A candidate that was judged and timed.
+
+    :param merit: what is sought most of: speed, or for size bytes below 0
+    :param is_plain: whether it needed no training and no pruning
+    """
+
+    key: str
+    merit: float
+    hope: Hope
+    is_plain: bool
+
+
+def chosen(contenders: Sequence[Contender]) -> tuple[str, ...]:
+    """Keys of the best: first those of good hope; one slot stays for the best of all that are not without any."""
+    ranked = sorted(contenders, key=lambda one: (one.hope, -one.merit))
+    hopeful = [one for one in ranked if one.hope is not Hope.NONE]
+    boldest = [max(hopeful, key=lambda one: one.merit)] if hopeful else []
+    best = list(dict.fromkeys([*ranked[: SLOTS - 1], *boldest, *ranked]))[:SLOTS]
+    plain = [one for one in ranked if one.is_plain][:_PLAIN]
+    return tuple(one.key for one in dict.fromkeys([*best, *plain]))

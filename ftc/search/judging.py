@@ -1,0 +1,149 @@
+"""How accurate candidates are on the rows that judge, beside the float export; and how many rows there is time for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bench import screening
+from bench.remote import WorkerError
+from bench.screening import LOOKS, screened
+from ftc.console import Advance, caution, hushed, progress
+from ftc.search import pace, plan
+from ftc.search.journal import Judged
+from ftc.search.links import Chain, key
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ftc.data import Dataset
+    from ftc.search.search import Search
+
+PACE: Final = "pace"
+"""The stage at which rows are timed."""
+
+_MOST_FINAL_SHARE = 0.5
+"""Of the budget; if the final measurement takes more, it is said."""
+
+_FIRST_LOOK_ROWS = 1000
+"""That judge what is still to be trained and quantized."""
+
+_PACE_ROWS = 64
+"""That are timed first."""
+
+SLACK_POINTS = 3.0
+"""Over the budget, before a candidate is dropped by the rows that judge.
+
+These come from data that the checkpoint has mostly learnt from. On SST-2, what a pruned network lost there and what it
+lost on new rows lay up to a point apart, either way.
+"""
+
+
+@dataclass(slots=True)
+class Judging:
+    """The part of a search that judges.
+
+    :param search: whose checkpoint, rows and journal they are
+    """
+
+    search: Search
+    _known: np.ndarray | None = field(default=None, init=False)
+
+    @property
+    def rows(self) -> Dataset:
+        """The rows that judge: as many of them as the budget has time for, by what the reference takes for a row."""
+        rows = self.search.store.choose(PACE, self._timed_pace).numbers["judging_rows"]
+        return self.search.parts.judging.sample(int(rows), self.search.request.seed)
+
+    @property
+    def allowed_points(self) -> float:
+        """What may be lost on the rows that judge; with a least score, what the reference has there above it."""
+        if self.search.request.min_score is None:
+            return self.search.request.max_drop_points
+        targets = self.rows.labels
+        assert targets is not None, "rows without labels are refused before"
+        return 100 * (float((self._of_reference() == targets).mean()) - self.search.request.min_score)
+
+    def judge(self, chain: Chain) -> Judged | None:
+        """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
+        store, name = self.search.store, key(chain)
+        artifact = store.artifact(chain)
+        if artifact is None or store.judged(name) is not None or store.failed(name) is not None:
+            return store.judged(name)
+        reference, data, began = self._of_reference(), self.rows, time.monotonic()
+        if store.failed(name) is not None:  # it was the reference
+            return None
+        is_stage = artifact.manifest.format == self.search.root.manifest.format
+        if is_stage:  # in the slowest of runtimes: a first look
+            data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
+        allowed = self.allowed_points + SLACK_POINTS
+        try:
+            with progress(f"judging {name}", len(data)) as advance:
+                found = screening.answers(
+                    artifact,
+                    data,
+                    threads=self.search.request.threads,
+                    stop=LOOKS,
+                    reference=reference,
+                    allowed_points=allowed,
+                    advance=advance,
+                )
+        except WorkerError as error:
+            self.search.fail(chain, str(error), time.monotonic() - began)
+            return None
+        assert data.labels is not None, "rows without labels are refused before"
+        told = screened(data.labels, reference, found, allowed)
+        seconds = time.monotonic() - began
+        store.add(
+            lambda at: Judged(
+                name,
+                told.rows,
+                told.points,
+                told.low_points,
+                told.high_points,
+                told.score,
+                told.verdict,
+                seconds,
+                at,
+            )
+        )
+        if told.verdict == "hopeless":
+            self.search.tell(f"dropped {name}: surely loses {told.low_points:.1f} points or more ({told.rows} rows)")
+        return store.judged(name)
+
+    def _of_reference(self) -> np.ndarray:
+        """Class ids (N,) int64 that the float export answers to the rows that judge, or else the checkpoint.
+
+        :raises RunError: if the checkpoint cannot answer either
+        """
+        if self._known is None:
+            self._known = self._answered(self.rows)
+        return self._known
+
+    def _answered(self, data: Dataset, advance: Advance | None = None) -> np.ndarray:
+        while True:
+            reference, began = self.search.compared_with(), time.monotonic()
+            try:
+                with hushed():
+                    return screening.answers(reference, data, threads=self.search.request.threads, advance=advance)
+            except WorkerError as error:
+                if reference is self.search.root:
+                    raise
+                self.search.fail(plan.REFERENCE, str(error), time.monotonic() - began)
+
+    def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
+        ticks, there_are, budget_s = pace.Ticks(), len(self.search.parts.judging), self.search.request.budget_s
+        self._answered(self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed), ticks)
+        row_s = ticks.row_s or 0.0
+        rows = pace.judging_rows(row_s, there_are, len(self.search.first), budget_s)
+        final_s = pace.final_s(row_s, self.search.final_rows)
+        if rows < there_are:
+            self.search.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
+        if final_s > _MOST_FINAL_SHARE * budget_s:
+            caution(
+                f"the final measurement of {self.search.final_rows} rows takes about {final_s / 60:.0f} minutes of the "
+                f"{budget_s / 60:g}: a longer --time-budget, or fewer rows there, leave more for the search."
+            )
+        return (), "what the reference takes for a row", {"row_s": row_s, "judging_rows": rows, "final_s": final_s}

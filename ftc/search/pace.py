@@ -1,0 +1,52 @@
+"""How long a row takes, and what follows for the budget: how many rows judge, and what the final measurement needs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+LEAST_JUDGING = 100
+"""Fewer rows would tell no candidate from another."""
+
+_JUDGING_SHARE = 0.5
+"""Of the budget, that judging may take."""
+
+_TRAINED = 4
+"""Candidates that are judged besides those that need no training."""
+
+_MEASURED = 7
+"""Candidates of the final measurement at most: the finalists, the float export and the checkpoint."""
+
+_TIMING_S = 30.0
+
+
+@dataclass(slots=True)
+class Ticks:
+    """Counts rows while they are answered; the first of them come after the model was opened, and tell nothing."""
+
+    _last_s: float | None = field(default=None, init=False)
+    row_s: float | None = field(default=None, init=False)
+
+    def __call__(self, by: int = 1) -> None:
+        """So many more rows were answered; see `ftc.console.Advance`."""
+        now_s = time.monotonic()
+        if self._last_s is not None:
+            took_s = (now_s - self._last_s) / by
+            self.row_s = took_s if self.row_s is None else min(self.row_s, took_s)
+        self._last_s = now_s
+
+
+def judging_rows(row_s: float, there_are: int, first: int, budget_s: float) -> int:
+    """How many rows judge each candidate.
+
+    :param first: candidates that need no training
+    """
+    if row_s <= 0:
+        return there_are
+    fit = int(_JUDGING_SHARE * budget_s / (row_s * (first + _TRAINED)))
+    return min(there_are, max(LEAST_JUDGING, fit))
+
+
+def final_s(row_s: float, rows: int) -> float:
+    """What the final measurement takes, at the pace of the float export."""
+    return _MEASURED * row_s * rows + _TIMING_S

@@ -1,0 +1,132 @@
+"""Searches made by hand: a checkpoint and candidates without weights, and a journal of what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.screening import Verdict
+from ftc.artifact import Artifact, draft, seal
+from ftc.data import Columns, Dataset
+from ftc.declared import Declared
+from ftc.manifest import Ancestor, Facts, Manifest, RunInstructions, StepRecord, TensorSpec
+from ftc.preprocessing import TextPreprocessing
+from ftc.search import plan
+from ftc.search.journal import Built, Journal, Judged, Timed
+from ftc.search.links import Chain, digest, key, link
+from ftc.search.parts import Parts, Source
+from ftc.search.request import Request
+from ftc.search.search import Search
+from ftc.search.store import Store
+from ftc.search.workshop import Done, Order
+
+DYNAMIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="dynamic"))
+STATIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="static"))
+
+
+def pruned(keep: float, form: Chain = DYNAMIC) -> Chain:
+    """A smaller network in a form."""
+    return (link("prune", keep=keep), *form)
+
+
+def root(path: Path) -> Artifact:
+    """A checkpoint that nothing can open."""
+    lineage = (Ancestor("id-of-root", "tiny", "huggingface", None),)
+    manifest = Manifest(
+        id="id-of-root",
+        name="tiny",
+        format="huggingface",
+        task="text-classification",
+        labels=("negative", "positive"),
+        preprocessing=TextPreprocessing(64, 0, 0, "right", "right", ("input_ids",)),
+        lineage=lineage,
+        root_path=str(path),
+        inputs=(TensorSpec("input_ids", "int64", ("batch", "length")),),
+        outputs=(TensorSpec("logits", "float32", ("batch", 2)),),
+        run=RunInstructions("torch", ".", {}),
+        facts=Facts(10, None, "a text", 1000),
+    )
+    return Artifact(path, manifest)
+
+
+def sealed(place: Path, of: Artifact, name: str, size_bytes: int = 500) -> Artifact:
+    """An artifact that holds one empty file."""
+    made = f"id-of-{digest(name)}"
+    ancestor = Ancestor(made, digest(name), "onnx", StepRecord("export-onnx", {}))
+    manifest = replace(
+        of.manifest,
+        id=made,
+        name=digest(name),
+        format="onnx",
+        lineage=(*of.manifest.lineage, ancestor),
+        run=RunInstructions("onnxruntime", "model.onnx", {}),
+        facts=replace(of.manifest.facts, size_bytes=size_bytes),
+    )
+    with draft(place) as directory:
+        (directory / "model.onnx").write_bytes(b"")
+        return seal(directory, place, manifest)
+
+
+class Idle:
+    """A workshop that writes down what it is asked for, and seals empty files."""
+
+    def __init__(self, of: Artifact, slots: int = 1) -> None:
+        self.slots = slots
+        self.worked: list[str] = []
+        self.places: list[str] = []
+        self._of = of
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
+        """See `Workshop.do`."""
+        for order in orders:
+            self.worked.append(order.key)
+            self.places.append(order.request["place"])
+            made = sealed(Path(order.request["place"]), self._of, order.key)
+            yield Done(order, {"path": str(made.path), "id": made.manifest.id}, None, 1.0)
+
+
+def rows(count: int) -> Dataset:
+    """Texts, every other of them positive."""
+    texts = tuple(f"row {number}" for number in range(count))
+    return Dataset(texts, np.arange(count) % 2, "rows.tsv", "f00d", Columns(), ("negative", "positive"))
+
+
+def search(place: Path, request: Request, first: Sequence[Chain], **change: Any) -> Search:
+    """A search with an empty journal."""
+    checkpoint = root(place / "checkpoint")
+    told: Mapping[str, Any] = {
+        "root": checkpoint,
+        "given": Declared(),
+        "request": request,
+        "source": Source("rows.tsv", Columns()),
+        "parts": Parts(rows(200), rows(100), None),
+        "place": place / "search",
+        "store": Store(Journal(place / "journal.jsonl")),
+        "workshop": Idle(checkpoint),
+        "first": (plan.REFERENCE, *first),
+    }
+    return Search(**{**told, **change})
+
+
+def know(
+    one: Search,
+    chain: Chain,
+    ratio: float | None,
+    points: float = 0.0,
+    *,
+    size_bytes: int = 500,
+    p50_ns: float = 1e6,
+    at: float = 1.0,
+) -> None:
+    """Put into a search's journal that a chain was built, judged and timed."""
+    name, score = key(chain), 0.9 - points / 100
+    made = sealed(one.place / digest(name), one.root, name, size_bytes)
+    one.store.journal.add(Built(name, str(made.path), made.manifest.id, 1.0, at))
+    verdict: Verdict = "inside" if points <= one.request.max_drop_points else "open"
+    one.store.journal.add(Judged(name, 100, points, points - 2, points + 2, score, verdict, 1.0, at))
+    if ratio is not None:
+        one.store.journal.add(Timed(name, ratio, ratio - 0.1, ratio + 0.1, p50_ns, 10**8, 1.0, at))
