@@ -47,8 +47,11 @@ def to_json(board: Leaderboard) -> str:
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
 
 
-def show(board: Leaderboard, artifacts: Path, console: Console | None = None) -> None:
-    """Print the table, the winner, why the others lost, the conditions, and what to do next."""
+def show(board: Leaderboard, artifacts: Path | None, console: Console | None = None) -> None:
+    """Print the table, the winner, why the others lost, the conditions, and what to do next.
+
+    :param artifacts: where a winner is packaged from; None to leave the next step to the caller
+    """
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=_WIDTH)
@@ -67,7 +70,8 @@ def show(board: Leaderboard, artifacts: Path, console: Console | None = None) ->
         console.print(Text(remark, style="dim"), soft_wrap=True)
     on_cpu = board.conditions.gpu is None  # services run there
     if (
-        on_cpu
+        artifacts is not None
+        and on_cpu
         and board.winner is not None
         and board.winner.format != "keras"
         and not is_foreign(Path(board.winner.path))

@@ -180,7 +180,7 @@ def _show(result: Result, artifacts: Path) -> None:
     from bench.report import show
     from ftc.search.report import FILE_NAME
 
-    show(result.board, artifacts)
+    show(result.board, None)
     click.echo("\nall that was tried (speeds are ratios to the float ONNX export):")
     for row in result.rows:
         predicted = f"{row.predicted:.1f}x predicted, " if row.predicted is not None else ""

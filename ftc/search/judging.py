@@ -138,7 +138,7 @@ class Judging:
         self._answered(self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed), ticks)
         row_s = ticks.row_s or 0.0
         rows = pace.judging_rows(row_s, there_are, len(self.search.first), budget_s)
-        final_s = pace.final_s(row_s, self.search.final_rows)
+        final_s = pace.final_s(row_s, self.search.final_rows, budget_s)
         if rows < there_are:
             self.search.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
         if final_s > _MOST_FINAL_SHARE * budget_s:

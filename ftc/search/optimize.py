@@ -16,7 +16,7 @@ from ftc.data import Columns
 from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
-from ftc.search import plan
+from ftc.search import pace, plan
 from ftc.search.journal import Begun, Ended, Journal
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 PLACE = "search"
 """Below the directory of the artifacts, where searches keep what they build."""
-
-FINAL_TIMING_S = 30.0
-"""The longest that the final measurement times; it ends sooner when intervals are narrow."""
 
 FINAL_SHARE = 0.1
 """Of the rows, for the final score, where no other rows are given for it."""
@@ -245,7 +242,7 @@ def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifact
     request = planned.request
     options = Options(
         threads=request.threads,
-        time_budget_s=FINAL_TIMING_S,
+        time_budget_s=pace.timing_s(request.budget_s),
         max_drop_points=request.max_drop_points,
         seed=request.seed,
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",

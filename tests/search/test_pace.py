@@ -19,7 +19,7 @@ from tests.search import made
 from tests.search.made import DYNAMIC
 
 
-@pytest.mark.parametrize(("row_s", "judging", "final_s"), [(0.001, 2000, 37), (0.25, 400, 1780), (10.0, 100, 70030)])
+@pytest.mark.parametrize(("row_s", "judging", "final_s"), [(0.001, 2000, 55), (0.25, 400, 1798), (10.0, 100, 70048)])
 def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

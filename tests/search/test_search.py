@@ -20,7 +20,7 @@ import ftc
 from ftc.artifact import Artifact, open_artifact
 from ftc.data import Columns
 from ftc.errors import FtcError, InputError
-from ftc.search import job, plan, search
+from ftc.search import job, pace, plan, search
 from ftc.search import optimize as module
 from ftc.search.journal import Decided, Ended, Journal, Judged
 from ftc.search.links import Chain, key, link
@@ -87,7 +87,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements that take a fraction of a second, and one form beside the reference."""
     monkeypatch.setattr(search, "_TIMING_S", 0.3)
-    monkeypatch.setattr(module, "FINAL_TIMING_S", 0.3)
+    monkeypatch.setattr(pace, "timing_s", lambda _budget_s: 0.3)
     monkeypatch.setattr(plan, "post_training", lambda _root, _request: ((plan.REFERENCE, DYNAMIC), ()))
 
 
