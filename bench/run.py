@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ from ftc.data import Dataset
 from ftc.errors import InputError, RunError
 from ftc.gpu import Gpu, chosen
 from ftc.manifest import DataRecord
-from ftc.measurement import Candidate, Conditions
-from ftc.records import Ended, RunBegun, begun
+from ftc.measurement import Candidate, Caution, Choice, Conditions
+from ftc.records import Chosen, Ended, RunBegun, begun
 from ftc.runtimes.session import SessionOptions
 from ftc.tasks.task import Task, open_task
 
@@ -43,6 +43,7 @@ def bench(
     results_path: Path | None = None,
     resumed: bool = False,
     modules: dict[str, str] | None = None,
+    choose: Callable[[Leaderboard], Choice] | None = None,
 ) -> Leaderboard:
     """Measure candidates side by side and rank them.
 
@@ -52,6 +53,7 @@ def bench(
     :param results_path: where records are appended as they come; None writes nothing
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
+    :param choose: what chooses the winner of this run, instead of the ranking
     :raises InputError: if there are no candidates, no GPU where one is asked for, something else than results stands
         at `results_path`, another process is measuring into it, or there is no run to go on with under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
@@ -77,7 +79,10 @@ def bench(
         else:
             log = Log(begun(start), results_path)
             log.add(start)
-        _measure(log, start, subjects, task, examples, answered, options, modules or {})
+        found = _measure(log, start, subjects, task, examples, answered, options, modules or {})
+        if choose is not None and any(known.is_timed for known in log.run.measurements):
+            log.add(Chosen(log.run.id, choose(rank(log.run))))
+        log.add(Ended(log.run.id, found))
     if not any(known.is_timed for known in log.run.measurements):
         raise RunError("no candidate could be measured; the reasons are above.")
     return rank(log.run)
@@ -92,7 +97,7 @@ def _measure(
     answered: Dataset | None,
     options: Options,
     modules: Mapping[str, str],
-) -> None:
+) -> tuple[Caution, ...]:
     both = (*cautions.before(log.run.conditions), *cautions.before(start.conditions))  # of a resumed run they differ
     before = (*dict.fromkeys(both), *cautions.resumed(log.run))
     for found in before:
@@ -124,9 +129,9 @@ def _measure(
         for trial in trials:
             trial.attempt(trial.close)
     after = cautions.after(log.run)
-    log.add(Ended(log.run.id, (*before, *after)))
     for found in after:
         caution(str(found))
+    return *before, *after
 
 
 def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:

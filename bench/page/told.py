@@ -69,7 +69,7 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
         note = "Each curve is as high as the others; the line marks the median, the dot the 90th percentile."
         yield Section("ridges", "Latency distributions", spread, note + _of_batches(board))
     yield Section(
-        "table", "Leaderboard", table.leaderboard(board, reference, ended=run.ended), _ranked(board, reference)
+        "table", "Leaderboard", table.leaderboard(board, reference, ended=run.ended), _ranked(run, board, reference)
     )
     if board.conditions.is_grid:
         note = "Median time of a call in each cell that was timed, and speed against the reference in it."
@@ -94,12 +94,14 @@ def _scatter(board: Leaderboard, reference: str | None, *, ended: bool) -> Secti
     )
 
 
-def _ranked(board: Leaderboard, reference: str | None) -> str:
+def _ranked(run: Run, board: Leaderboard, reference: str | None) -> str:
     """How the ranking came about."""
+    chosen = "A search chose the winner by all that it was asked for. " if run.choice is not None else ""
     budget = f"within {counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
     tested = any(standing.drop is not None for standing in board.standings)
     exact = "; p is McNemar's exact test that neither answers better" if tested else ""
-    return f"Ranked by speed against {reference}, {budget}. Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
+    ranked = f"{chosen}Ranked by speed against {reference}, {budget}."
+    return f"{ranked} Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
 
 
 def _of_batches(board: Leaderboard) -> str:

@@ -184,6 +184,29 @@ class Journal:
         return max((entry.elapsed_s for entry in self.entries if not isinstance(entry, Begun)), default=0.0)
 
 
+def set_aside(path: Path) -> None:
+    """Let a search begin anew; what its journal told of the time that making things took is kept beside it."""
+    if path.exists():
+        path.replace(path.with_suffix(".before.jsonl"))
+
+
+def longest_s(directory: Path) -> Mapping[str, float]:
+    """What making an artifact took, by its path, at the longest in all journals of a directory.
+
+    A search that finds what another has built takes no time for it, and must yet know what such a thing takes.
+    """
+    took: dict[str, float] = {}
+    for journal in sorted(directory.glob("*.jsonl")):
+        for line in journal.read_bytes().split(b"\n"):
+            try:
+                told = json.loads(line)
+            except ValueError:  # of a run that was killed
+                continue
+            if isinstance(told, dict) and told.get("kind") == "built":
+                took[told["path"]] = max(took.get(told["path"], 0.0), told["seconds"])
+    return took
+
+
 def _ends_whole(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)

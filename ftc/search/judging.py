@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 PACE: Final = "pace"
 """The stage at which rows are timed."""
 
+ALLOWED: Final = "allowed points"
+"""The stage at which it is known what may be lost, where a least score is asked for."""
+
+_MOST_SCORED = 2000
+"""Rows of the final score that tell it."""
+
 _MOST_FINAL_SHARE = 0.5
 """Of the budget; if the final measurement takes more, it is said."""
 
@@ -59,12 +65,21 @@ class Judging:
 
     @property
     def allowed_points(self) -> float:
-        """What may be lost on the rows that judge; with a least score, what the reference has there above it."""
-        if self.search.request.min_score is None:
+        """What may be lost; with a least score, what the reference has above it on the rows of the final score.
+
+        No candidate is chosen by these. On the rows that judge, most of which taught the checkpoint, it has more.
+        """
+        least = self.search.request.min_score
+        if least is None:
             return self.search.request.max_drop_points
-        targets = self.rows.labels
-        assert targets is not None, "rows without labels are refused before"
-        return 100 * (float((self._of_reference() == targets).mean()) - self.search.request.min_score)
+        return self.search.store.choose(ALLOWED, lambda: self._above(least)).numbers["points"]
+
+    def _above(self, least: float) -> tuple[Sequence[str], str, dict[str, float]]:
+        final = self.search.final
+        data = final.sample(min(len(final), _MOST_SCORED), self.search.request.seed)
+        assert data.labels is not None, "rows without labels are refused before"
+        score = float((self._answered(data) == data.labels).mean())
+        return (), "what the reference has above the least score", {"score": score, "points": 100 * (score - least)}
 
     def judge(self, chain: Chain) -> Judged | None:
         """How accurate a candidate is on the rows that judge, or on the first of them if that is enough."""
@@ -91,7 +106,7 @@ class Judging:
                     advance=advance,
                 )
         except WorkerError as error:
-            self.search.fail(chain, str(error), time.monotonic() - began)
+            self.search.fail(name, str(error), time.monotonic() - began)
             return None
         assert data.labels is not None, "rows without labels are refused before"
         told = screened(data.labels, reference, found, allowed)
@@ -131,19 +146,19 @@ class Judging:
             except WorkerError as error:
                 if reference is self.search.root:
                     raise
-                self.search.fail(plan.REFERENCE, str(error), time.monotonic() - began)
+                self.search.fail(key(plan.REFERENCE), str(error), time.monotonic() - began)
 
     def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
         ticks, there_are, budget_s = pace.Ticks(), len(self.search.parts.judging), self.search.request.budget_s
         self._answered(self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed), ticks)
         row_s = ticks.row_s or 0.0
         rows = pace.judging_rows(row_s, there_are, len(self.search.first), budget_s)
-        final_s = pace.final_s(row_s, self.search.final_rows, budget_s)
+        final_s = pace.final_s(row_s, len(self.search.final), budget_s)
         if rows < there_are:
             self.search.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
         if final_s > _MOST_FINAL_SHARE * budget_s:
             caution(
-                f"the final measurement of {self.search.final_rows} rows takes about {final_s / 60:.0f} minutes of the "
+                f"the final measurement of {len(self.search.final)} rows takes about {final_s / 60:.0f} minutes of the "
                 f"{budget_s / 60:g}: a longer --time-budget, or fewer rows there, leave more for the search."
             )
         return (), "what the reference takes for a row", {"row_s": row_s, "judging_rows": rows, "final_s": final_s}

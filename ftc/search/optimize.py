@@ -17,11 +17,11 @@ from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
-from ftc.search.journal import Begun, Ended, Journal
+from ftc.search.journal import Begun, Ended, Journal, set_aside
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
-from ftc.search.result import Result, Row, choose, settled
+from ftc.search.result import Result, Row, choice, choose
 from ftc.search.store import TABLE, Store
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def optimize(
     if announce is not None:
         announce(planned)
     if force:
-        planned.journal.unlink(missing_ok=True)
+        set_aside(planned.journal)
     store = Store(Journal(planned.journal))
     ended = store.ended()
     if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
@@ -140,11 +140,11 @@ def optimize(
         workshop=workshop or Processes(planned.place / "logs"),
         first=planned.chains,
         fixed=bool(recipe),
-        final_rows=len(planned.final),
+        final=planned.final,
     )
     finalists = search.run()
     began = time.monotonic()
-    board = _measured(planned, store, finalists, artifacts)
+    board = _measured(planned, store, finalists, search.judging.allowed_points, artifacts)
     best, _, reason = choose(board, planned.request)
     store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
     return _result(planned, store, board)
@@ -230,7 +230,9 @@ def _machine(threads: int | None) -> tuple[str, ...]:
     return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
 
 
-def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifacts: Path) -> Leaderboard:
+def _measured(
+    planned: Planned, store: Store, finalists: Sequence[str], allowed_points: float, artifacts: Path
+) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
     from bench.results import FILE_NAME
@@ -243,14 +245,18 @@ def _measured(planned: Planned, store: Store, finalists: Sequence[str], artifact
     options = Options(
         threads=request.threads,
         time_budget_s=pace.timing_s(request.budget_s),
-        max_drop_points=request.max_drop_points,
+        max_drop_points=max(0.0, allowed_points),
         seed=request.seed,
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
     )
     say(f"the final measurement: {len(candidates)} candidates on {len(planned.final)} rows that tuned nothing")
-    results = artifacts / FILE_NAME
-    board = bench(candidates, data=planned.final, options=options, results_path=results)
-    return settled(board, request, results)
+    return bench(
+        candidates,
+        data=planned.final,
+        options=options,
+        results_path=artifacts / FILE_NAME,
+        choose=lambda board: choice(board, request),
+    )
 
 
 def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
@@ -292,6 +298,8 @@ def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, re
             fate = f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
         elif timed is not None:
             fate = "slower than those that were measured to the end"
+        elif judged is not None and found is not None and found.manifest.format != planned.root.manifest.format:
+            fate = "not compared: timing it beside the float export failed, or took too long"
         else:
             fate = "a stage on the way to others"
         if standing is not None:

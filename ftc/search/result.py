@@ -12,6 +12,7 @@ from ftc.search.request import Objective
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
     from bench.standing import Standing
+    from ftc.measurement import Choice
     from ftc.search.request import Request
 
 _ROUNDING = 1e-9
@@ -59,23 +60,14 @@ class Result:
     measuring_s: float
 
 
-def settled(board: Leaderboard, request: Request, results: Path) -> Leaderboard:
-    """The leaderboard by what the request asks for, which is written down with the run.
-
-    :param results: the results file with the final measurement
-    """
-    from bench.leaderboard import rank
-    from bench.results import append
+def choice(board: Leaderboard, request: Request) -> Choice:
+    """The winner by all that the request asks for, as it is written down with the run."""
     from ftc.measurement import Choice
-    from ftc.records import Chosen
-    from ftc.results_file import read_results
 
     best, _, reason = choose(board, request)
     others = [s for s in board.standings if s is not best and not s.candidate.is_root]
     refused = {s.candidate.id: why for s in others if (why := refusal(s, board, request)) is not None}
-    chosen = best.candidate.id if best.verdict != "failed" else None
-    append(Chosen(board.run, Choice(chosen, reason, refused)), results)
-    return rank(next(run for run in read_results(results) if run.id == board.run))
+    return Choice(best.candidate.id if best.verdict != "failed" else None, reason, refused)
 
 
 def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
@@ -87,7 +79,11 @@ def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
     refusals = {id(standing): refusal(standing, board, request) for standing in board.standings}
     fit = [s for s in board.standings if refusals[id(s)] is None and s is not baseline and not s.candidate.is_root]
     if not fit:
-        reasons = {why for s in board.standings if (why := refusals[id(s)]) is not None and s is not baseline}
+        reasons = {
+            f"{s.candidate.name}: {why}"
+            for s in board.standings
+            if (why := refusals[id(s)]) is not None and s is not baseline
+        }
         return baseline, False, "nothing qualifies: " + ("; ".join(sorted(reasons)) or "nothing was built")
     best = min(fit, key=_order(request.objective))
     return best, True, _reason(best, request)
@@ -95,46 +91,45 @@ def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
 
 def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | None:
     """Why a candidate may not win, however good it is; None if it may."""
-    name = standing.candidate.name
     if standing.verdict in ("failed", "self-check", "over the bound"):
-        return f"{name}: {standing.reason}"
+        return standing.reason
     score = standing.metrics.get(board.main_metric)
     if request.min_score is not None:
         if score is None:
-            return f"{name}: its accuracy is not known"
+            return "its accuracy is not known"
         doubt = 0.0  # of the drop, whose whole interval must lie above
         if request.strict and standing.drop is not None and standing.drop_points is not None:
             doubt = (standing.drop.high_points - standing.drop_points) / 100
         if score - doubt < request.min_score - _ROUNDING:
             reaches = "may reach no more than" if doubt else "reaches"
-            return f"{name} {reaches} {score - doubt:.4f}, below --min-score {request.min_score:g}"
+            return f"{reaches} {score - doubt:.4f}, below --min-score {request.min_score:g}"
     elif not standing.candidate.is_root:
         lost = standing.drop_points
         if request.strict and standing.drop is not None:
             lost = standing.drop.high_points
         if lost is None:
-            return f"{name}: its accuracy is not known"
+            return "its accuracy is not known"
         if lost > request.max_drop_points + _ROUNDING:
             up_to = "may lose" if request.strict else "loses"
-            return f"{name} {up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
+            return f"{up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
     if request.max_size_bytes is not None and standing.candidate.size_bytes > request.max_size_bytes:
-        return f"{name} has {standing.candidate.size_bytes / 1e6:.1f} MB, more than --max-size"
+        return f"has {standing.candidate.size_bytes / 1e6:.1f} MB, more than --max-size"
     memory = standing.peak_rss_bytes
     if request.max_memory_bytes is not None and memory is not None and memory > request.max_memory_bytes:
-        return f"{name} takes {memory / 1e6:.0f} MB of memory, more than --max-memory"
+        return f"takes {memory / 1e6:.0f} MB of memory, more than --max-memory"
     latency = standing.p50_ns
     if request.max_latency_ns is not None and latency is not None and latency > request.max_latency_ns:
-        return f"{name} takes {latency / 1e6:.2f} ms, more than --max-latency"
+        return f"takes {latency / 1e6:.2f} ms, more than --max-latency"
     baseline = _baseline(board)
     if standing is baseline:
         return None
     if request.objective is Objective.SIZE:
         smaller = standing.candidate.size_bytes < baseline.candidate.size_bytes
-        return None if smaller else f"{name} is not smaller than {baseline.candidate.name}"
+        return None if smaller else f"is not smaller than {baseline.candidate.name}"
     ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
     if ratio is None:
-        return f"{name} was not compared"
-    return None if ratio.is_faster else f"{name} was not shown to be faster ({ratio})"
+        return "was not compared"
+    return None if ratio.is_faster else f"was not shown to be faster ({ratio})"
 
 
 def _baseline(board: Leaderboard) -> Standing:

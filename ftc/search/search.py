@@ -25,6 +25,7 @@ from ftc.search.smaller import Smaller
 from ftc.search.workshop import Done, Order
 
 if TYPE_CHECKING:
+    from ftc.data import Dataset
     from ftc.declared import Declared
     from ftc.search.parts import Parts, Source
     from ftc.search.request import Request
@@ -62,7 +63,7 @@ class Search:
     :param given: how the user opens it
     :param source: the rows, as another process loads them
     :param place: a directory for everything that is built
-    :param final_rows: rows of the final score
+    :param final: the rows of the final score
     """
 
     root: Artifact
@@ -74,8 +75,8 @@ class Search:
     store: Store
     workshop: Workshop
     first: tuple[Chain, ...]
+    final: Dataset
     fixed: bool = False
-    final_rows: int = 0
     judging: Judging = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,9 +85,10 @@ class Search:
     def run(self) -> tuple[str, ...]:
         """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
 
-        Once they are chosen, a search that goes on has only to measure them.
+        Once they are chosen, and stand where they were built, a search that goes on has only to measure them.
         """
-        if (chosen := self.store.decided(FINALISTS)) is not None:
+        chosen = self.store.decided(FINALISTS)
+        if chosen is not None and all(self.store.of(name) is not None for name in chosen.choice):
             return chosen.choice
         try:
             self._without_training()
@@ -143,7 +145,7 @@ class Search:
             self.store.add(lambda at: Failed(name, reason, seconds, at))
             self.tell(f"{name}: {reason.splitlines()[0]}")
         else:
-            path, made = str(done.result["path"]), str(done.result["id"])
+            path, made = str(Path(done.result["path"]).resolve()), str(done.result["id"])
             self.store.add(lambda at: Built(name, path, made, seconds, at))
             self.tell(f"built {name} ({seconds:.0f} s)")
 
@@ -166,7 +168,7 @@ class Search:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
         for chain in chains:
             self.judging.judge(chain)
-        new = [chain for chain in chains if self.store.timed(key(chain)) is None and self._is_fit(key(chain))]
+        new = [name for name in map(key, chains) if self.store.timed(name) is None and self._is_fit(name)]
         if new:
             self._time(new)
 
@@ -180,21 +182,22 @@ class Search:
         float_onnx = self.store.artifact(plan.REFERENCE)
         return self.root if float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None else float_onnx
 
-    def fail(self, chain: Chain, reason: str, seconds: float) -> None:
+    def fail(self, name: str, reason: str, seconds: float) -> None:
         """Write down that a candidate came to nothing."""
-        self.store.add(lambda at: Failed(key(chain), reason, seconds, at))
-        self.tell(f"{key(chain)}: {reason}")
+        self.store.add(lambda at: Failed(name, reason, seconds, at))
+        self.tell(f"{name}: {reason}")
 
-    def _time(self, chains: Sequence[Chain]) -> None:
+    def _time(self, names: Sequence[str]) -> None:
         """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
         began = time.monotonic()
         reference = self.compared_with()
-        subjects: dict[str, Chain] = {}
-        for chain in chains:
-            artifact = self.store.artifact(chain)
-            if artifact is not None and artifact.manifest.id != reference.manifest.id:
-                subjects[artifact.manifest.id] = chain
-        candidates = [reference, *(found for c in subjects.values() if (found := self.store.artifact(c)) is not None)]
+        subjects: dict[str, str] = {}
+        candidates = [reference]
+        for name in names:
+            artifact = self.store.of(name)
+            if artifact is not None and artifact.manifest.id not in (reference.manifest.id, *subjects):
+                subjects[artifact.manifest.id] = name
+                candidates.append(artifact)
         options = Options(
             threads=self.request.threads,
             time_budget_s=min(_TIMING_S * max(1, len(subjects)), 30.0),
@@ -212,24 +215,27 @@ class Search:
         for standing in board.standings:
             if standing.candidate.id == self.root.manifest.id:
                 continue
-            chain = subjects.get(standing.candidate.id, plan.REFERENCE)
-            name, ratio = key(chain), standing.ratio_to_float_onnx or standing.ratio_to_root
+            name = subjects.get(standing.candidate.id, key(plan.REFERENCE))
+            ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
             if standing.verdict == "failed":
-                self.fail(chain, standing.reason, seconds)
+                self.fail(name, standing.reason, seconds)
                 continue
             if ratio is None or standing.p50_ns is None:
                 self.tell(f"{name}: not compared with {reference.manifest.name}")
                 continue
             p50, memory = standing.p50_ns, standing.peak_rss_bytes
-            took = seconds if chain != plan.REFERENCE else 0.0  # the others share all of it
+            is_subject = standing.candidate.id in subjects
+            took = seconds if is_subject else 0.0  # the others share all of it
             self.store.add(
                 lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50, memory, took, at)  # noqa: B023
             )
-            if chain != plan.REFERENCE:
+            if is_subject:
                 self.tell(f"{name}: {ratio}")
-        again = [chain for chain in subjects.values() if self._is_fit(key(chain))]
-        if self.compared_with().manifest.id != reference.manifest.id and again:
-            self._time(again)
+        if self.compared_with().manifest.id != reference.manifest.id:
+            # all of them: ratios to what failed cannot stand beside these
+            again = [name for name in dict.fromkeys([*self.candidates(), *names]) if self._is_fit(name)]
+            if again:
+                self._time(again)
 
     # ------------------------------------------------------------------ forms
 

@@ -69,6 +69,8 @@ class Smaller:
             for depth in plan.DEPTHS[effort]
             if (chain := speeds.chain(tier, depth)) is not None
         ]
+        for shape in shapes:
+            self._predict(shape.chain, shape.speedup, search.soonest_form())
         self._look(shapes)
         aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.request.budget_s)
         is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
@@ -82,20 +84,21 @@ class Smaller:
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Build shapes, so far as there is time to make something of them, and judge them."""
-        for shape in shapes:
-            self._predict(shape.chain, shape.speedup)
         if self.search.left_s() > self.search.form_s(self.forms[0]):
             self.search.build([shape.chain for shape in shapes])
             for shape in shapes:
                 self.search.judging.judge(shape.chain)
 
-    def _predict(self, chain: Chain, speedup: float) -> None:
-        store, form = self.search.store, self.forms[0]
-        timed = store.timed(key(form))
-        assert timed is not None, "forms were chosen by their time"
-        if store.predicted(key(chain + form)) is None:
-            store.add(lambda at: Predicted(key(chain + form), speedup * timed.ratio, at))
-            self.search.tell(f"predicted {speedup * timed.ratio:.1f}x for {key(chain)}")
+    def _predict(self, chain: Chain, speedup: float, forms: Sequence[Chain]) -> None:
+        """What a shape should reach in forms: as much more than the whole network in each, as in the table's form."""
+        store = self.search.store
+        for form in forms:
+            timed, name = store.timed(key(form)), key(chain + form)
+            assert timed is not None, "forms were chosen by their time"
+            if store.predicted(name) is None:
+                ratio = speedup * timed.ratio
+                store.add(lambda at: Predicted(name, ratio, at))  # noqa: B023 - called at once
+                self.search.tell(f"predicted {ratio:.1f}x for {name}")
 
     def _lost(self, shape: Shape) -> float | None:
         judged = self.search.store.judged(key(shape.chain))
@@ -159,7 +162,7 @@ class Smaller:
         search.tell(f"training {key(aim.chain)} for {seconds / 60:.1f} minutes")
         taught = link("distill", evaluations=_EVALUATIONS, time_budget_s=float(seconds))
         trained = (*aim.chain, taught)
-        self._predict(trained, aim.speedup)
+        self._predict(trained, aim.speedup, self.forms)
         search.build([trained])
         search.judging.judge(trained)
         search.finish(trained, self.forms, whatever_the_time=True)

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Final, TypeGuard, TypeVar
 
 from ftc.artifact import Artifact, is_artifact, open_artifact
-from ftc.search.journal import Begun, Built, Decided, Ended, Entry, Failed, Journal, Judged, Predicted, Timed
+from ftc.search.journal import (
+    Begun,
+    Built,
+    Decided,
+    Ended,
+    Entry,
+    Failed,
+    Journal,
+    Judged,
+    Predicted,
+    Timed,
+    longest_s,
+)
 from ftc.search.links import Chain, key
 
 TABLE: Final = "latency table"
@@ -32,8 +44,10 @@ class Store:
 
     journal: Journal
     began_s: float = field(init=False)
+    _longest_s: Mapping[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._longest_s = longest_s(self.journal.path.parent)
         self.began_s = time.monotonic() - self.journal.elapsed_s
 
     @property
@@ -119,9 +133,10 @@ class Store:
         return sum(entry.seconds for entry in self.journal.entries if isinstance(entry, (Judged, Timed, Ended)))
 
     def built_in(self, chains: Iterable[Chain]) -> float:
-        """What building these took."""
+        """What building these took, or had taken the search that built them."""
         wanted = {key(chain) for chain in chains}
-        return sum(e.seconds for e in self.journal.entries if isinstance(e, Built) and e.key in wanted)
+        built = {e.key: e for e in self.journal.entries if isinstance(e, Built) and e.key in wanted}
+        return sum(max(e.seconds, self._longest_s.get(e.path, 0.0)) for e in built.values())
 
     def _last(self, kind: type[E], name: str) -> E | None:
         found = (e for e in reversed(self.journal.entries) if isinstance(e, kind) and e.key == name)

@@ -18,7 +18,7 @@ from bench.winner import latest_winner, measured
 from ftc.artifact import Artifact
 from ftc.errors import InputError, RunError
 from ftc.measurement import Run
-from ftc.records import AccuracyTaken, Closed, Ended, Opened, RunBegun, TurnTaken
+from ftc.records import AccuracyTaken, Chosen, Closed, Ended, Opened, RunBegun, TurnTaken
 from ftc.results_file import read_results
 from tests.bench.made import measurement, run
 
@@ -38,6 +38,8 @@ def write(made: Run, path: Path, *, finished: bool = True) -> None:
             append(TurnTaken(made.id, m.candidate.id, turn), path)
         if finished:
             append(Closed(made.id, m.candidate.id, m.peak_rss_bytes, m.failure), path)
+    if made.choice is not None:
+        append(Chosen(made.id, made.choice), path)
     if finished:
         append(Ended(made.id), path)
 

@@ -108,6 +108,7 @@ def search(place: Path, request: Request, first: Sequence[Chain], **change: Any)
         "store": Store(Journal(place / "journal.jsonl")),
         "workshop": Idle(checkpoint),
         "first": (plan.REFERENCE, *first),
+        "final": rows(100),
     }
     return Search(**{**told, **change})
 

@@ -69,7 +69,7 @@ def test_where_the_reference_fails_the_others_are_timed_beside_the_checkpoint(
         return rank(one)
 
     monkeypatch.setattr(module, "bench", bench)
-    search._time([plan.REFERENCE, DYNAMIC])
+    search._time([key(plan.REFERENCE), key(DYNAMIC)])
     assert timed == [["onnx", "onnx"], ["huggingface", "onnx"]]
     known = search.store.timed(key(DYNAMIC))
     assert known is not None

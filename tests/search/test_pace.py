@@ -40,7 +40,7 @@ def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_fo
 
     monkeypatch.setattr(screening, "answers", answers)
     parts = Parts(made.rows(200), made.rows(2000), None)
-    search = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final_rows=1000)
+    search = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final=made.rows(1000))
     search.build([plan.REFERENCE])
     left_s = search.left_s()
     judged = search.judging.judge(plan.REFERENCE)
@@ -50,7 +50,7 @@ def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_fo
     told = capsys.readouterr().err
     assert (f"{judging} of 2000 rows judge" in told) == (judging < 2000)
     assert ("a longer --time-budget" in told) == (final_s > 600)
-    again = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final_rows=1000)
+    again = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final=made.rows(1000))
     asked.clear()
     assert len(again.judging.rows) == judging
     assert asked == [], "rows are timed once"

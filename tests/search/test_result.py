@@ -18,7 +18,7 @@ from bench.winner import latest_winner
 from ftc.measurement import Run
 from ftc.results_file import read_results
 from ftc.search.request import Objective, Request
-from ftc.search.result import choose, refusal, settled
+from ftc.search.result import choice, choose, refusal
 from tests.bench.made import measurement, run
 from tests.bench.test_results import with_id, write
 from tests.search import made
@@ -60,8 +60,9 @@ def test_table_headline_and_package_go_by_what_the_search_chose(
     one = four()
     for name, artifact in artifacts.items():
         one = with_id(one, name, artifact)
+    one = replace(one, choice=choice(rank(one), Request(**asked)))
     write(one, results)
-    board = settled(rank(one), Request(**asked), results)
+    board = rank(one)
     assert board.winner is not None
     assert board.winner.name == won
     assert next(s.candidate.name for s in board.standings if s.verdict == "winner") == won
@@ -73,12 +74,11 @@ def test_table_headline_and_package_go_by_what_the_search_chose(
     assert f"winner  {won}: {board.reason}" in capsys.readouterr().out
 
 
-def test_what_breaks_a_limit_is_told_with_it(tmp_path: Path) -> None:
-    results = tmp_path / FILE_NAME
-    write(four(), results)
-    board = settled(rank(four()), Request(max_size_bytes=2000), results)
+def test_what_breaks_a_limit_is_told_with_it() -> None:
+    one = four()
+    board = rank(replace(one, choice=choice(rank(one), Request(max_size_bytes=2000))))
     tiny = next(s for s in board.standings if s.candidate.name == "tiny")
-    assert (tiny.verdict, tiny.reason) == ("refused", "tiny has 0.0 MB, more than --max-size")
+    assert (tiny.verdict, tiny.reason) == ("refused", "has 0.0 MB, more than --max-size")
 
 
 def chosen(board: Leaderboard, **asked: Any) -> tuple[str, bool]:
@@ -106,4 +106,4 @@ def test_a_strict_least_score_is_that_of_the_whole_interval() -> None:
     doubtful = replace(standing, drop=Drop(1.0, -1.0, 3.0, 1, 1, 0.5, 1.0))
     assert refusal(doubtful, board, Request(min_score=0.88)) is None
     why = refusal(doubtful, board, Request(min_score=0.88, strict=True))
-    assert why == "int8 may reach no more than 0.8700, below --min-score 0.88"
+    assert why == "may reach no more than 0.8700, below --min-score 0.88"
