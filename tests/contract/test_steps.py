@@ -39,6 +39,9 @@ OWN_PARENTS = {"prune-channels": "image_root"}
 NEEDED = {"distill": {"teacher": "text_root"}}
 """Options without a default, and the fixture that makes them."""
 
+GIVEN = {"distill": {"fragments": True}}
+"""Options that the fixtures' rows need, most of which are part of others."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -72,7 +75,8 @@ def untimed() -> Iterator[None]:
 def step(request: pytest.FixtureRequest) -> Step:
     try:
         needed = NEEDED.get(request.param, {})
-        options = {name: request.getfixturevalue(fixture) for name, fixture in needed.items()}
+        fixtures = {name: request.getfixturevalue(fixture) for name, fixture in needed.items()}
+        options = {**fixtures, **GIVEN.get(request.param, {})}
         made: Step = STEPS.load(request.param)(**options)
     except MissingExtra as missing:
         pytest.skip(str(missing))
