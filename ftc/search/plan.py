@@ -20,7 +20,7 @@ REFERENCE: Chain = (link("export", to="onnx"),)
 """What all speeds are ratios to: the float ONNX export with ONNX Runtime."""
 
 TIERS: Mapping[Effort, tuple[float, ...]] = {
-    Effort.QUICK: (1.4,),
+    Effort.QUICK: (1.6,),
     Effort.BALANCED: (1.5, 2.0),
     Effort.THOROUGH: (1.4, 1.8, 2.3, 3.0),
 }
@@ -66,6 +66,8 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
         name = f"{to}, {mode} INT8"
         if mode == "dynamic" and convolutional:
             skipped.append(Skipped(name, "convolutions run slower in dynamic INT8 than in float"))
+        elif (to, mode) != ("onnx", "dynamic") and request.effort is Effort.QUICK and _is_one_enough(root, request):
+            skipped.append(Skipped(name, "the time goes into a smaller network (--preset balanced tries both)"))
         elif (to, mode) == ("tflite", "static") and _is_text(root) and not _has_time_for_all(request):
             skipped.append(Skipped(name, "slower for texts than dynamic INT8, and minutes to make (--preset thorough)"))
         elif (missing := _missing(root, to, mode)) is not None:
@@ -79,6 +81,12 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def _is_one_enough(root: Artifact, request: Request) -> bool:
+    """Whether a quick search has the form for texts that leaves time to prune: TFLite takes a minute or more."""
+    is_about_speed = request.objective is not Objective.SIZE and request.target is not Target.EDGE
+    return is_about_speed and _is_text(root) and _missing(root, "onnx", "dynamic") is None
 
 
 def _has_time_for_all(request: Request) -> bool:

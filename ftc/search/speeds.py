@@ -10,6 +10,7 @@ from compress.convolutional import has_attention
 from ftc.search import job, plan
 from ftc.search.journal import Decided, Failed
 from ftc.search.links import Chain, Link, key, link
+from ftc.search.request import Effort
 from ftc.search.store import TABLE
 from ftc.search.workshop import Order
 from ftc.tasks.task import open_task
@@ -62,7 +63,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ByOperations:
-    """Convolutional networks, as if operations alone took time: what is tried is measured soon afterwards."""
+    """As if operations alone took time: what is tried is measured soon afterwards.
+
+    For convolutional networks, and in a quick search, where a table would take the time that building takes.
+    """
 
     def chain(self, speedup: float, depth: float) -> Chain | None:
         """See `Speeds.chain`; layers are never dropped."""
@@ -83,7 +87,7 @@ class Speeds(Protocol):
 
 def speeds_of(search: Search, form: Chain) -> Speeds | None:
     """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out."""
-    if not has_attention(search.root):
+    if search.request.effort is Effort.QUICK or not has_attention(search.root):
         return ByOperations()
     known = search.store.decided(TABLE) or _timed_table(search, form)
     if known is None:

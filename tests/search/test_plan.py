@@ -26,6 +26,14 @@ def test_of_a_text_model_every_runtime_is_tried_the_quickly_built_first(text_roo
     assert not any("float16" in name for name in names), "smaller, but no faster"
 
 
+def test_a_quick_search_of_texts_has_one_form_that_is_soon_made(text_root: Artifact, image_root: Artifact) -> None:
+    names = tried(text_root, effort=Effort.QUICK)
+    assert names == [key(REFERENCE), "export --to onnx | quantize --mode dynamic --to onnx"]
+    _, skipped = plan.post_training(text_root, Request(effort=Effort.QUICK))
+    assert any("--preset balanced" in one.why for one in skipped)
+    assert tried(image_root, effort=Effort.QUICK) == tried(image_root)
+
+
 def test_for_size_smaller_weights_are_tried_as_well(text_root: Artifact) -> None:
     assert any("float16" in name for name in tried(text_root, objective=Objective.SIZE))
 

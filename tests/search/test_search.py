@@ -143,7 +143,7 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_nothing_is_built_twice
         assert resumed.winner == whole.winner
         assert sorted(row.key for row in resumed.rows) == sorted(row.key for row in whole.rows)
         built = b"".join(lines[:known]).count(b'"kind":"built"')
-        assert len(again.worked) == len(first.worked) - built - (b'"latency table"' in b"".join(lines[:known]))
+        assert len(again.worked) == len(first.worked) - built
     third = Here()
     assert searched(text_root, rows, tmp_path, third, **asked).winner == whole.winner
     assert third.worked == [], "what was searched is only told again"
@@ -170,10 +170,15 @@ def test_an_interrupt_ends_with_the_best_so_far(
 
 @pytest.mark.usefixtures("brief")
 def test_without_time_to_prune_no_latency_table_is_timed(
-    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text_root: Artifact,
+    rows: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(search._FIRST_SHARE, Effort.BALANCED, 1.0)
     workshop = Here()
-    searched(text_root, rows, tmp_path, workshop, effort=Effort.QUICK, time_budget_s=30.0)
+    searched(text_root, rows, tmp_path, workshop, time_budget_s=30.0)
     assert workshop.worked == [key(plan.REFERENCE), key(DYNAMIC)]
     assert "no time is left" in capsys.readouterr().err
 
