@@ -1,8 +1,9 @@
-"""The stopwatch: how model calls are timed, and when a process counts as at rest."""
+"""The stopwatch: how model calls are timed."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,16 +18,16 @@ Clock = Callable[[], int]
 """Nanoseconds since some fixed moment, never going backwards."""
 
 WARM_CALLS = 2
-"""Uncounted calls at the start of a turn: the other candidates have just had the caches."""
+WARM_NS = 10_000_000
+"""A turn begins with at least so many uncounted calls, for so long: the other candidates have just had the caches.
+
+The first call of a MiniLM in INT8 takes a third longer than later ones, the third a tenth, the tenth 2 %.
+"""
 
 SETTLED_WITHIN = 0.02
 SETTLING_CALLS = 10
 SETTLING_NS = 500_000_000
 """What settling may take: longer than a turn, it would be for nothing."""
-
-REST_WINDOW_S = 0.005
-REST_SHARE = 0.2
-REST_LIMIT_S = 0.3
 
 
 class Event(Protocol):
@@ -101,16 +102,16 @@ def time_calls(
     session: Session,
     inputs: Sequence[Mapping[str, np.ndarray]],
     *,
-    warm: int = 0,
+    cold: bool = False,
     clock: Clock = time.perf_counter_ns,
 ) -> list[int]:
     """Nanoseconds of each model call, in the order of `inputs`.
 
-    :param warm: calls of the first input beforehand that are not counted
+    :param cold: whether others had the caches: then it is warmed up first
     """
     with uncollected():
-        for _ in range(min(warm, len(inputs))):
-            session.run(inputs[0])
+        if cold:
+            _warm_up(session, inputs, clock)
         times = []
         for tensors in inputs:
             begin = clock()
@@ -144,6 +145,14 @@ def time_queries(
     return times
 
 
+def _warm_up(session: Session, inputs: Sequence[Mapping[str, np.ndarray]], clock: Clock) -> None:
+    begin = clock()
+    for calls in itertools.count():
+        if calls >= min(WARM_CALLS, len(inputs)) and clock() - begin >= WARM_NS:
+            return
+        session.run(inputs[calls % len(inputs)])
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Hold Python's garbage collector back, as `timeit` does: it would run within whichever call it falls on."""
@@ -154,16 +163,3 @@ def uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def rest() -> None:
-    """Wait until this process has stopped computing.
-
-    Thread pools go on spinning after their last call (ONNX Runtime's for about 25 ms of processor time) and
-    would slow down whichever candidate is next.
-    """
-    for _ in range(int(REST_LIMIT_S / REST_WINDOW_S)):
-        wall, used = time.perf_counter(), time.process_time()
-        time.sleep(REST_WINDOW_S)
-        if time.process_time() - used < REST_SHARE * (time.perf_counter() - wall):
-            return

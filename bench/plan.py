@@ -15,9 +15,13 @@ PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
 """Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
-TURN_NS = 800_000_000
-"""What a turn is to take, if the budget allows. Coming to rest after it takes some 45 ms that are not measured; and the
-longer it is, the more of the machine's ups and downs lie between two candidates' turns."""
+TURN_NS = 50_000_000
+"""What a turn is to take. The longer it is, the more of the machine's ups and downs lie between two candidates."""
+
+LEAST_CALLS = 24
+"""In a turn, if that is no longer than `LONGEST_TURN_NS`: two uncounted ones come before."""
+
+LONGEST_TURN_NS = 800_000_000
 
 MOST_CALLS = 4096
 """In a cell of a turn: its times are one line of the results."""
@@ -43,7 +47,9 @@ def fit(pass_ns: float, counts: Sequence[int], candidates: int, left_ns: float) 
     :param left_ns: what is left of the time budget
     """
     pass_ns = max(pass_ns, 1.0)
-    passes = min(TURN_NS * candidates / pass_ns, left_ns / (PLANNED_ROUNDS * pass_ns))
+    least_ns = LEAST_CALLS * pass_ns / (candidates * sum(counts))
+    turn_ns = max(TURN_NS, min(least_ns, LONGEST_TURN_NS))
+    passes = min(turn_ns * candidates / pass_ns, left_ns / (PLANNED_ROUNDS * pass_ns))
     return tuple(min(max(1, int(count * passes)), max(count, MOST_CALLS)) for count in counts)
 
 

@@ -1,4 +1,4 @@
-"""The parent's end of a worker: starts it, asks, blocks for the answer, and knows why it died."""
+"""The parent's end of a worker: starts it, asks, blocks for the answer, stops it meanwhile, and knows why it died."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bench import wire
-from bench.clock import WARM_CALLS
 from bench.cores import held_to
 from ftc import gpu
 from ftc.console import verbosity
@@ -55,6 +54,10 @@ class Usage:
 
 class Worker:
     """A process for one candidate; ends with the `with` block, however that is left.
+
+    It is stopped (SIGSTOP) from each of its answers to the next question. Thread pools spin on after their last call,
+    ONNX Runtime's for 25 ms of processor time: they would slow down whichever candidate is next, and to wait for them
+    after every turn costs more than a turn should take.
 
     :param cores: that the process is held to; None leaves it free
     :param limit_s: what it may take for one answer, before it counts as hung and is killed
@@ -155,15 +158,13 @@ class Worker:
         texts, images = wire.packed(examples)
         return self._ask(images, rows=len(examples), do="around", examples=texts)[0]
 
-    def turn(
-        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = WARM_CALLS
-    ) -> list[list[int]]:
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """See `bench.worker.Subject.turn`."""
         arrivals = list(arrivals_ns) if arrivals_ns is not None else None
         orders = [list(order) for order in picks]
         rows = sum(sizes[batch] for sizes, order in zip(self._sizes, orders, strict=True) for batch in order)
         waiting_s = arrivals[-1] / 1e9 if arrivals else 0.0
-        asked = self._ask(rows=rows, waiting_s=waiting_s, do="turn", picks=orders, arrivals_ns=arrivals, warm=warm)
+        asked = self._ask(rows=rows, waiting_s=waiting_s, do="turn", picks=orders, arrivals_ns=arrivals)
         return list(asked[0]["ns"])
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
@@ -188,8 +189,10 @@ class Worker:
         watch.daemon = True
         watch.start()
         try:
+            self.process.send_signal(signal.SIGCONT)
             wire.send(self.process.stdin, request, arrays)
             reply = wire.receive(self.process.stdout)
+            self.process.send_signal(signal.SIGSTOP)
         except BrokenPipeError:
             reply = None
         finally:

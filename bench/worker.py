@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import resource
@@ -16,7 +17,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from bench import wire
-from bench.clock import WARM_CALLS, Clock, rest, settle, time_calls, time_queries
+from bench.clock import Clock, settle, time_calls, time_queries
 from bench.cores import scatter
 from bench.on_gpu import OnGpu, watched
 from ftc.artifact import Artifact
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from ftc.data import Example
 
 
-_BEFORE_OTHERS = ("around", "turn")
-"""After these another candidate may be timed; threads that still spin would slow it down."""
+_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux; see prctl(2)."""
 
 
 class Subject:
@@ -71,9 +72,7 @@ class Subject:
             around["decode_ns"].append(self._clock() - begin)
         return around
 
-    def turn(
-        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = WARM_CALLS
-    ) -> list[list[int]]:
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """Nanoseconds of one model call for each batch that is picked of each cell.
 
         :param picks: for each cell, which of its batches; the first cell's are queries where they arrive by a schedule
@@ -81,22 +80,20 @@ class Subject:
         """
         inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
         if self.on_gpu is None:
-            return self._timed(inputs, arrivals_ns, warm)
-        if warm:
-            settle(self._session, inputs[0][0], self._clock)
+            return self._timed(inputs, arrivals_ns)
+        settle(self._session, inputs[0][0], self._clock)
         with self.on_gpu.turn():
-            return self._timed(inputs, arrivals_ns, warm)
+            return self._timed(inputs, arrivals_ns)
 
     def _timed(
-        self, inputs: Sequence[Sequence[dict[str, np.ndarray]]], arrivals_ns: Sequence[int] | None, warm: int
+        self, inputs: Sequence[Sequence[dict[str, np.ndarray]]], arrivals_ns: Sequence[int] | None
     ) -> list[list[int]]:
         if arrivals_ns is not None:
             return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
-        # between cells nobody else had the caches, and an uncounted batch would cost a tenth of the turn
-        warms = [warm, *(0 for _ in inputs[1:])]
+        # between cells nobody else had the caches
         return [
-            time_calls(self._session, batches, warm=uncounted, clock=self._clock)
-            for batches, uncounted in zip(inputs, warms, strict=True)
+            time_calls(self._session, batches, cold=not place, clock=self._clock)
+            for place, batches in enumerate(inputs)
         ]
 
     def answer(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
@@ -161,8 +158,6 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 answer, outputs = _asked(subject, request, arrays)
         except FtcError as error:
             answer = {"failed": str(error)}
-        if request["do"] in _BEFORE_OTHERS:
-            rest()
         wire.send(replies, answer, outputs)
 
 
@@ -170,7 +165,7 @@ def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) ->
     match request["do"]:
         case "turn":
             scatter()
-            return {"ns": subject.turn(request["picks"], request["arrivals_ns"], request["warm"])}, {}
+            return {"ns": subject.turn(request["picks"], request["arrivals_ns"])}, {}
         case "prepare":
             subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])
             return {}, {}
@@ -184,9 +179,17 @@ def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) ->
             raise ValueError(f"nothing is known of {other!r}")
 
 
+def _wake_if_left_alone() -> None:
+    """Let this process go on where its parent is killed while it is stopped: it reads the pipe's end, and ends."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PARENT_DEATH_SIGNAL, signal.SIGCONT)
+
+
 def main() -> None:
     """Serve on stdin and stdout; whatever else prints to stdout is sent to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _wake_if_left_alone()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with quiet_libraries():

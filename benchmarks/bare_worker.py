@@ -6,19 +6,19 @@ import time
 from collections.abc import Sequence
 
 import bench.worker
+from bench.clock import WARM_NS
 
 
 class Bare(bench.worker.Subject):
-    """Two calls to warm up, a loop, two readings of the clock around each call."""
+    """A warm-up as long as the harness's, a loop, two readings of the clock around each call."""
 
-    def turn(
-        self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None, warm: int = 2
-    ) -> list[list[int]]:
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         times = []
         for cell, order in zip(self._cells, picks, strict=True):
             inputs = [cell[index] for index in order]
             run = self._session.run
-            for _ in range(warm):
+            until = time.perf_counter_ns() + WARM_NS
+            while time.perf_counter_ns() < until:
                 run(inputs[0])
             taken = []
             for tensors in inputs:

@@ -1,6 +1,7 @@
 """Small networks taught by `ftc distill`: accuracy, speed and INT8 on top; of texts, beside learning from labels.
 
 python benchmarks/teaching.py CHECKPOINT --train ROWS --test ROWS [--keep 0.33] [--layers 3] [--teaching 15m]
+    [--fragments]
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--keep", default="0.33")
     parser.add_argument("--layers", default="3")
     parser.add_argument("--teaching", default="15m", help="What each teaching may take.")
+    parser.add_argument("--fragments", action="store_true", help="Learn on texts that are part of others, too.")
     parser.add_argument("--time-budget", default="60")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
@@ -40,6 +42,7 @@ def main() -> None:
     root = open_any(arguments.checkpoint)
     is_of_texts = root.manifest.preprocessing.kind == "text"
     taught = [*FTC, "distill", "--data", arguments.train, "--time-budget", arguments.teaching, *artifacts]
+    taught += ["--fragments"] * arguments.fragments
 
     checked([*FTC, "export", arguments.checkpoint, *artifacts])
     prune = [*FTC, "prune", arguments.checkpoint, "--data", arguments.train, "--keep", arguments.keep, *artifacts]

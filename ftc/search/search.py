@@ -57,6 +57,9 @@ A MiniLM at 62 % was converted and compared in 35 s, where 59 s were reckoned fo
 FINALISTS: Final = "finalists"
 """The stage at which the candidates of the final measurement are chosen."""
 
+FORMS: Final = "forms"
+"""The stage at which the forms of smaller networks are chosen."""
+
 SOONEST: Final = "soonest form"
 """The stage at which the form of untrained networks is chosen."""
 
@@ -147,9 +150,7 @@ class Search:
         """Write down how a piece of work went."""
         name, seconds = done.order.key, done.seconds
         if done.result is None:
-            reason = done.failure or "failed without a word"
-            self.store.add(lambda at: Failed(name, reason, seconds, at))
-            self.tell(f"{name}: {reason.splitlines()[0]}")
+            self.fail(name, done.failure or "failed without a word", seconds)
         else:
             path, made = str(Path(done.result["path"]).resolve()), str(done.result["id"])
             self.store.add(lambda at: Built(name, path, made, seconds, at))
@@ -191,7 +192,7 @@ class Search:
     def fail(self, name: str, reason: str, seconds: float) -> None:
         """Write down that a candidate came to nothing."""
         self.store.add(lambda at: Failed(name, reason, seconds, at))
-        self.tell(f"{name}: {reason}")
+        self.tell(f"{name}: {reason.splitlines()[0]}")
 
     def _time(self, names: Sequence[str]) -> None:
         """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
@@ -253,10 +254,8 @@ class Search:
         fastest = forms.of_formats() if is_thorough else forms.affordable(self.request.budget_s)
         told = {key(c): ratio for c, ratio in ratios.items()}
         self.store.choose(SOONEST, lambda: ([key(c) for c in forms.soonest()], "about as fast, made soonest", {}))
-        decided = self.store.choose(
-            "forms", lambda: ([key(c) for c in fastest], "fastest of what needs no training", told)
-        )
-        return self._known(decided.choice)
+        why = "fastest of what needs no training"
+        return self._known(self.store.choose(FORMS, lambda: ([key(c) for c in fastest], why, told)).choice)
 
     def soonest_form(self) -> tuple[Chain, ...]:
         """Of the forms that are about as fast as the fastest, the one that is made soonest."""

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
-from bench import wire
-from bench.candidates import select
-from bench.cores import choose
 from bench.leaderboard import rank
-from bench.remote import Worker, WorkerError
-from bench.results import held
+from bench.remote import Worker
 from bench.run import Options, bench
 from bench.trial import Trial
 from ftc.artifact import Artifact
@@ -107,17 +98,6 @@ def test_limit_draws_rows_and_says_so(
     assert "7 of 40 rows" in capsys.readouterr().err
 
 
-def test_a_worker_that_is_killed_says_how_it_ended_and_leaves_nothing(text_onnx: Artifact) -> None:
-    with Worker(text_onnx, 1, "cpu") as worker:
-        worker.open()
-        assert worker.process is not None
-        worker.process.send_signal(signal.SIGKILL)
-        worker.process.wait()
-        with pytest.raises(WorkerError, match=r"killed by signal 9 .* at 'usage'"):
-            worker.usage()
-    assert not workers()
-
-
 def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
     text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,37 +119,6 @@ def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
     assert failed.metrics["accuracy"] >= 0, "what was found before is kept"
 
 
-def test_a_candidate_that_hangs_becomes_a_failed_row(
-    text_onnx: Artifact, text_int8: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = Trial.open
-
-    def stopped_once_open(self: Trial, *args: object) -> None:
-        opened(self, *args)  # type: ignore[arg-type]
-        if self.candidate.id == text_int8.manifest.id:
-            assert self.worker.process is not None
-            os.kill(self.worker.process.pid, signal.SIGSTOP)
-            self.worker.limit_s = 1
-
-    monkeypatch.setattr(Trial, "open", stopped_once_open)
-    board = bench([text_onnx, text_int8], options=QUICK)
-    assert board.standings[-1].candidate.id == text_int8.manifest.id
-    assert "gave no answer within 1 s at 'turn'" in board.standings[-1].reason
-    assert board.winner is not None
-    assert not workers()
-
-
-def test_workers_are_held_to_the_cores_that_are_recorded(text_onnx: Artifact) -> None:
-    cores = choose(1)
-    assert cores is not None
-    with Worker(text_onnx, 1, "cpu", cores=cores) as worker:
-        worker.open()
-        assert worker.process is not None
-        tasks = [int(path.name) for path in Path(f"/proc/{worker.process.pid}/task").iterdir()]
-        assert {tuple(os.sched_getaffinity(task)) for task in tasks} == {cores}
-    assert len(os.sched_getaffinity(0)) >= len(cores), "the parent is as free as before"
-
-
 def test_a_self_check_is_a_row_that_cannot_win(text_onnx: Artifact, text_int8: Artifact, tmp_path: Path) -> None:
     board = bench([text_onnx, text_int8], options=replace(QUICK, self_check=True), results_path=tmp_path / "b.jsonl")
     twin = board.standings[-1]
@@ -178,57 +127,6 @@ def test_a_self_check_is_a_row_that_cannot_win(text_onnx: Artifact, text_int8: A
     assert board.self_check.name == text_onnx.manifest.name
     assert board.self_check.ratio is not None
     assert rank(read_results(tmp_path / "b.jsonl")[0]) == board
-
-
-def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
-    text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "b.jsonl"
-    both = [text_onnx, text_int8]
-    files = tuple(replace(one, sha256="0" * 64) for one in text_int8.manifest.files)
-    anew = replace(text_int8, manifest=replace(text_int8.manifest, files=files))
-    bench(both, data=text_data, options=QUICK, results_path=path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
-    begun = json.loads(lines[0])
-    begun["conditions"]["machine"]["busy_cores"] = 99.0
-    path.write_bytes(
-        json.dumps(begun, separators=(",", ":")).encode() + b"\n" + b"".join(lines[1 : turns[6]]) + lines[turns[6]][:50]
-    )
-    (killed,) = read_results(path)
-    assert not killed.is_complete
-    with pytest.raises(InputError, match="seed: 0 then, 1 now"):
-        bench(both, data=text_data, options=replace(QUICK, seed=1), results_path=path, resumed=True)
-    with pytest.raises(InputError, match="candidates: "):
-        bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
-    with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
-        bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
-    board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
-    (run,) = read_results(path)
-    assert run.is_complete
-    assert rank(run) == board
-    assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
-    assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
-    for before, now in zip(killed.measurements, run.measurements, strict=True):
-        assert now.accuracy == before.accuracy
-        assert now.turns[: len(before.turns)] == before.turns
-        assert len(now.turns) >= len(before.turns) + 10
-    assert "going on with the run of" in capsys.readouterr().err
-    with pytest.raises(InputError, match="measured to its end"):
-        bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
-    with pytest.raises(InputError, match="nothing to go on with"):
-        bench(both, data=text_data, options=QUICK, results_path=tmp_path / "none.jsonl", resumed=True)
-
-
-def test_a_run_that_is_still_going_is_not_gone_on_with(text_onnx: Artifact, tmp_path: Path) -> None:
-    path = tmp_path / "b.jsonl"
-    bench([text_onnx], options=QUICK, results_path=path)
-    before = path.read_bytes()
-    with held(path):
-        for resumed in (False, True):
-            with pytest.raises(InputError, match="another ftc bench is measuring"):
-                bench([text_onnx], options=QUICK, results_path=path, resumed=resumed)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -260,47 +158,6 @@ def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, tex
     assert standing.ratio_to_float_onnx is not None
 
 
-def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
-    text_onnx: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, options = tmp_path / "b.jsonl", replace(QUICK, scenario="Offline")
-    bench([text_onnx], data=text_data, options=options, results_path=path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(line for line in lines if b'"kind":"ended"' not in line))
-    (killed,) = read_results(path)
-    known = killed.measurements[0].opening
-    assert known is not None
-    other = next(size for size in (1, 2, 4) if size != known.batch_size)
-    monkeypatch.setattr(Trial, "_best_batch_size", lambda self, timed: other)
-    board = bench([text_onnx], data=text_data, options=options, results_path=path, resumed=True)
-    assert board.standings[0].batch_size == known.batch_size
-
-
-def test_what_answers_slowly_has_longer_for_many_rows_and_waiting_for_queries_does_not_count(
-    text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limits_s: list[float] = []
-
-    class Watch:
-        daemon = False
-
-        def __init__(self, limit_s: float, _: object) -> None:
-            limits_s.append(limit_s)
-
-        start = cancel = lambda self: None
-
-    monkeypatch.setattr(threading, "Timer", Watch)
-    with Worker(text_onnx, 1, "cpu", limit_s=1.0) as worker:
-        worker.open()
-        worker.first_call("a text")
-        worker._row_s = 2.0
-        worker.prepare(["one", "two", "three"], [[[0], [1]], [[0, 1, 2]]])
-        worker.turn([[0, 1, 1], [0]])
-        worker._row_s = 0.0
-        worker.turn([[0, 1], []], [0, 50_000_000])
-    assert limits_s == [1.0, 1.0, pytest.approx(3 * 2.0), pytest.approx(3 * 2.0 * 6), pytest.approx(1.05)]
-
-
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
     served = replace(QUICK, scenario="Server", rate_per_s=500.0, bound_ms=10_000.0, time_budget_s=3)
     assert bench([text_onnx], data=text_data, options=served).winner is not None
@@ -325,37 +182,6 @@ def test_when_all_fail_the_run_fails(text_onnx: Artifact, tmp_path: Path) -> Non
     (copy / "model.onnx").write_bytes(b"\0" * text_onnx.manifest.facts.size_bytes)
     with pytest.raises(RunError, match="no candidate could be measured"):
         bench([replace(text_onnx, path=copy)], options=QUICK)
-
-
-def test_a_script_without_a_main_guard_works_and_an_interrupt_leaves_no_process(
-    text_onnx: Artifact, tmp_path: Path
-) -> None:
-    (tmp_path / "bench.py").write_text("raise SystemExit('the wrong bench')\n")
-    script = tmp_path / "notebook" / "script.py"
-    script.parent.mkdir()
-    script.write_text(
-        "from pathlib import Path\n"
-        "from bench.candidates import select\n"
-        "from bench.run import Options, bench\n"
-        f"candidates = select([Path({str(text_onnx.path)!r})], Path('none'))\n"
-        "print('begun', flush=True)\n"
-        "bench(candidates, options=Options(threads=1, time_budget_s=600, batch_size=4096))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    children: list[psutil.Process] = []
-    deadline = time.monotonic() + 60
-    while not children and time.monotonic() < deadline and process.poll() is None:
-        children = psutil.Process(process.pid).children()
-        time.sleep(0.05)
-    assert children, process.communicate()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    gone, alive = psutil.wait_procs(children, timeout=20)
-    assert gone
-    assert not alive
 
 
 def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None:
@@ -401,74 +227,3 @@ def test_the_largest_numbers_that_are_taken_work(text_onnx: Artifact, text_data:
     most = Options(threads=8, time_budget_s=0.1, limit=2, max_drop_points=100, seed=2**32 - 1)
     board = bench([text_onnx], data=text_data, options=most)
     assert board.standings[0].verdict == "winner"
-
-
-def test_a_file_of_the_users_is_not_written_into(text_onnx: Artifact, text_data: Dataset, tmp_path: Path) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "good", "label": 1}\n')
-    for place in (rows, tmp_path):
-        with pytest.raises(InputError, match="no results file"):
-            bench([text_onnx], data=text_data, options=QUICK, results_path=place)
-    assert rows.read_text() == '{"text": "good", "label": 1}\n'
-    assert list(tmp_path.iterdir()) == [rows]
-
-
-def test_every_artifact_of_a_directory_is_taken_with_its_root_first(
-    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
-) -> None:
-    for artifact in (text_onnx, text_int8):
-        shutil.copytree(artifact.path, tmp_path / artifact.path.name)
-    chosen = select([], tmp_path)
-    assert [a.manifest.format for a in chosen] == ["huggingface", "onnx", "onnx"]
-    assert chosen[0].manifest.id == text_onnx.manifest.root_id
-    assert len(select([tmp_path / text_onnx.path.name], tmp_path)) == 2
-    with pytest.raises(InputError, match="holds no artifacts"):
-        select([], tmp_path / "nothing")
-
-
-def test_different_roots_are_listed_and_refused(text_onnx: Artifact, image_onnx: Artifact) -> None:
-    with pytest.raises(InputError, match="different checkpoints") as caught:
-        select([text_onnx.path, image_onnx.path], Path("artifacts"))
-    assert "tiny-bert" in str(caught.value)
-    assert "tiny-resnet" in str(caught.value)
-
-
-def test_a_root_that_moved_or_changed_is_said(
-    text_onnx: Artifact,
-    text_checkpoint: Path,
-    image_checkpoint: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    copy = Path(shutil.copytree(text_onnx.path, tmp_path / "copy"))
-    manifest = (copy / "ftc.json").read_text()
-    (copy / "ftc.json").write_text(manifest.replace(str(text_checkpoint.resolve()), str(tmp_path / "gone")))
-    assert len(select([copy], tmp_path)) == 1
-    assert "no longer at" in capsys.readouterr().err
-    assert len(select([copy], tmp_path, root=text_checkpoint)) == 2
-    changed = Path(shutil.copytree(text_checkpoint, tmp_path / "gone"))
-    config = (changed / "config.json").read_text()
-    (changed / "config.json").write_text(config.replace('"negative"', '"bad"'))
-    assert len(select([copy], tmp_path)) == 1
-    assert "was changed since" in capsys.readouterr().err
-    with pytest.raises(InputError, match="is not the checkpoint"):
-        select([copy], tmp_path, root=changed)
-
-
-def test_examples_travel_through_the_pipe_unchanged() -> None:
-    import io
-
-    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    examples = ["a", ("b", "c"), image, "ä\u2028"]
-    texts, images = wire.packed(examples)
-    stream = io.BytesIO()
-    wire.send(stream, {"examples": texts}, images)
-    stream.seek(0)
-    received = wire.receive(stream)
-    assert received is not None
-    back = wire.unpacked(received[0]["examples"], received[1])
-    assert back[:2] == examples[:2]
-    assert back[3] == examples[3]
-    np.testing.assert_array_equal(back[2], image)
-    stream.seek(0)
-    assert wire.receive(io.BytesIO(stream.read()[:-1])) is None, "the other side died while writing"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import plan
-from bench.clock import time_queries
+from bench.clock import WARM_NS, time_queries
 from bench.remote import WorkerError
 from bench.sampling import interleaved
 from bench.worker import Subject
@@ -110,17 +110,24 @@ def sampled(probes: Mapping[str, Logged], rounds: int, *, first: int = 0) -> Kep
 
 
 def test_a_timed_call_is_the_model_alone_and_warm_calls_do_not_count() -> None:
-    made, session, _ = subject(["a", "bbb", "cc"], [[(0,), (1,), (2,)], [(0, 1)]])
-    assert made.turn([[1, 0, 2], [0]], warm=2) == [[3000, 1000, 2000], [2 * 3 * NS_PER_ELEMENT]]
-    assert session.calls == [3, 3, 3, 1, 2, 6], "only the first cell is warmed up"
-    around = made.around(["a", "bbb"])
+    texts = ["a" * 3000, "b" * 4000, "c" * 5000]
+    made, session, _ = subject(texts, [[(0,), (1,), (2,)], [(0, 1)]])
+    assert made.turn([[1, 0, 2], [0]]) == [[4_000_000, 3_000_000, 5_000_000], [2 * 4000 * NS_PER_ELEMENT]]
+    assert session.calls == [4000, 3000, 5000, 4000, 3000, 5000, 8000], "10 ms of the first cell's calls warm it up"
+    around = made.around(texts[:2])
     assert around == {"encode_ns": [0, 0], "decode_ns": [0, 0]}, "the model is not in it"
 
 
 def test_the_garbage_collector_is_held_back_while_calls_are_timed() -> None:
-    made, session, _ = subject(["a"], [[(0,)]])
+    made, session, clock = subject(["a"], [[(0,)]])
     was = []
-    session.run = lambda inputs: was.append(gc.isenabled()) or {}  # type: ignore[method-assign,func-returns-value]
+
+    def run(_: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        was.append(gc.isenabled())
+        clock.now_ns += WARM_NS
+        return {}
+
+    session.run = run  # type: ignore[method-assign]
     made.turn([[0]])
     assert was == [False, False]
     assert gc.isenabled()

@@ -12,6 +12,7 @@ from ftc.search import plan
 from ftc.search.journal import Decided, Timed
 from ftc.search.links import key
 from ftc.search.request import Objective, Request
+from ftc.search.search import Search
 from tests.search import made
 from tests.search.made import DYNAMIC, STATIC, Idle, pruned
 
@@ -32,6 +33,20 @@ def test_a_network_without_time_to_be_finished_again_stays_a_candidate(tmp_path:
         made.know(search, chain, ratio, at=59.0)
     search.finish(pruned(0.5)[:1], [DYNAMIC])
     assert search.candidates() == {key(DYNAMIC): 2.0, key(pruned(0.5)): 3.0}
+
+
+@pytest.mark.parametrize(("left_s", "is_finished"), [(18.0, True), (12.0, False)])
+def test_a_smaller_network_is_reckoned_to_take_less_than_the_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_s: float, is_finished: bool
+) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    made.know(search, DYNAMIC, 2.0)
+    made.know(search, pruned(0.5)[:1], None)
+    assert search.form_s(DYNAMIC) > 20
+    monkeypatch.setattr(Search, "left_s", lambda self: left_s)
+    monkeypatch.setattr(Search, "_compare", lambda self, chains: None)
+    search.finish(pruned(0.5)[:1], [DYNAMIC])
+    assert (search.store.artifact(pruned(0.5)) is not None) == is_finished
 
 
 def test_once_the_finalists_are_chosen_nothing_more_is_built(tmp_path: Path) -> None:

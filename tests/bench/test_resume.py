@@ -1,0 +1,97 @@
+"""A results file that a killed run left is gone on with, and nothing else is ever written into."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.leaderboard import rank
+from bench.results import held
+from bench.run import Options, bench
+from bench.trial import Trial
+from ftc.artifact import Artifact
+from ftc.data import Dataset
+from ftc.errors import InputError
+from ftc.results_file import read_results
+
+QUICK = Options(threads=1, time_budget_s=0.3)
+
+
+def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
+    text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.jsonl"
+    both = [text_onnx, text_int8]
+    files = tuple(replace(one, sha256="0" * 64) for one in text_int8.manifest.files)
+    anew = replace(text_int8, manifest=replace(text_int8.manifest, files=files))
+    bench(both, data=text_data, options=QUICK, results_path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    turns = [number for number, line in enumerate(lines) if b'"kind":"turn"' in line]
+    begun = json.loads(lines[0])
+    begun["conditions"]["machine"]["busy_cores"] = 99.0
+    path.write_bytes(
+        json.dumps(begun, separators=(",", ":")).encode() + b"\n" + b"".join(lines[1 : turns[6]]) + lines[turns[6]][:50]
+    )
+    (killed,) = read_results(path)
+    assert not killed.is_complete
+    with pytest.raises(InputError, match="seed: 0 then, 1 now"):
+        bench(both, data=text_data, options=replace(QUICK, seed=1), results_path=path, resumed=True)
+    with pytest.raises(InputError, match="candidates: "):
+        bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
+    with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
+        bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
+    board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    (run,) = read_results(path)
+    assert run.is_complete
+    assert rank(run) == board
+    assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
+    assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
+    for before, now in zip(killed.measurements, run.measurements, strict=True):
+        assert now.accuracy == before.accuracy
+        assert now.turns[: len(before.turns)] == before.turns
+        assert len(now.turns) >= len(before.turns) + 10
+    assert "going on with the run of" in capsys.readouterr().err
+    with pytest.raises(InputError, match="measured to its end"):
+        bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    with pytest.raises(InputError, match="nothing to go on with"):
+        bench(both, data=text_data, options=QUICK, results_path=tmp_path / "none.jsonl", resumed=True)
+
+
+def test_a_run_that_is_still_going_is_not_gone_on_with(text_onnx: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "b.jsonl"
+    bench([text_onnx], options=QUICK, results_path=path)
+    before = path.read_bytes()
+    with held(path):
+        for resumed in (False, True):
+            with pytest.raises(InputError, match="another ftc bench is measuring"):
+                bench([text_onnx], options=QUICK, results_path=path, resumed=resumed)
+    assert path.read_bytes() == before
+
+
+def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
+    text_onnx: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = tmp_path / "b.jsonl", replace(QUICK, scenario="Offline")
+    bench([text_onnx], data=text_data, options=options, results_path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"kind":"ended"' not in line))
+    (killed,) = read_results(path)
+    known = killed.measurements[0].opening
+    assert known is not None
+    other = next(size for size in (1, 2, 4) if size != known.batch_size)
+    monkeypatch.setattr(Trial, "_best_batch_size", lambda self, timed: other)
+    board = bench([text_onnx], data=text_data, options=options, results_path=path, resumed=True)
+    assert board.standings[0].batch_size == known.batch_size
+
+
+def test_a_file_of_the_users_is_not_written_into(text_onnx: Artifact, text_data: Dataset, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "good", "label": 1}\n')
+    for place in (rows, tmp_path):
+        with pytest.raises(InputError, match="no results file"):
+            bench([text_onnx], data=text_data, options=QUICK, results_path=place)
+    assert rows.read_text() == '{"text": "good", "label": 1}\n'
+    assert list(tmp_path.iterdir()) == [rows]
