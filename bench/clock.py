@@ -18,10 +18,11 @@ Clock = Callable[[], int]
 """Nanoseconds since some fixed moment, never going backwards."""
 
 WARM_CALLS = 2
-WARM_NS = 10_000_000
-"""A turn begins with at least so many uncounted calls, for so long: the other candidates have just had the caches.
+WARM_NS = 20_000_000
+"""A turn begins with so many uncounted calls, or all of its calls if they are fewer, and goes on with them for so long:
+the other candidates have just had the caches.
 
-The first call of a MiniLM in INT8 takes a third longer than later ones, the third a tenth, the tenth 2 %.
+The first call of a MiniLM in INT8 (1.3 ms) takes a fifth longer than later ones, the third a tenth, the tenth 2 %.
 """
 
 SETTLED_WITHIN = 0.02
@@ -110,7 +111,7 @@ def time_calls(
     :param cold: whether others had the caches: then it is warmed up first
     """
     with uncollected():
-        if cold:
+        if cold and inputs:
             _warm_up(session, inputs, clock)
         times = []
         for tensors in inputs:

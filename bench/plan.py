@@ -15,13 +15,20 @@ PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
 """Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
+MOST_ROUNDS = 2000
+"""That are planned for: in a long run turns are longer. Resamples of them are drawn in memory (`bench.intervals`)."""
+
+LEAST_NS = 5_000_000_000
+"""That rounds take, if the budget allows, though the intervals are narrow: a lone candidate has none."""
+
 TURN_NS = 50_000_000
 """What a turn is to take. The longer it is, the more of the machine's ups and downs lie between two candidates."""
 
 LEAST_CALLS = 24
-"""In a turn, if that is no longer than `LONGEST_TURN_NS`: two uncounted ones come before."""
+"""In a turn, if that is no longer than `LONG_TURN_NS`: the first few are slower than the others by 2 to 10 %."""
 
-LONGEST_TURN_NS = 800_000_000
+LONG_TURN_NS = 800_000_000
+"""What a turn of a slow model takes at most; and what one on a GPU takes, before which its clocks must settle."""
 
 MOST_CALLS = 4096
 """In a cell of a turn: its times are one line of the results."""
@@ -39,16 +46,19 @@ class Round:
     picks: tuple[tuple[int, ...], ...]
 
 
-def fit(pass_ns: float, counts: Sequence[int], candidates: int, left_ns: float) -> tuple[int, ...]:
+def fit(
+    pass_ns: float, counts: Sequence[int], candidates: int, left_ns: float, turn_ns: float = TURN_NS
+) -> tuple[int, ...]:
     """Model calls of each cell in a turn: the same part of a pass over its batches, or as many passes, of each.
 
     :param pass_ns: one pass of all candidates over all cells
     :param counts: batches of each cell
     :param left_ns: what is left of the time budget
+    :param turn_ns: what a turn is to take at the least, if the budget allows
     """
     pass_ns = max(pass_ns, 1.0)
     least_ns = LEAST_CALLS * pass_ns / (candidates * sum(counts))
-    turn_ns = max(TURN_NS, min(least_ns, LONGEST_TURN_NS))
+    turn_ns = max(turn_ns, min(least_ns, LONG_TURN_NS), left_ns / (MOST_ROUNDS * candidates))
     passes = min(turn_ns * candidates / pass_ns, left_ns / (PLANNED_ROUNDS * pass_ns))
     return tuple(min(max(1, int(count * passes)), max(count, MOST_CALLS)) for count in counts)
 
@@ -111,6 +121,8 @@ class Patience:
         if rounds >= MIN_ROUNDS and not self.left_ns:
             return True
         if self.precision is None or rounds < max(MIN_ROUNDS, 1.25 * self._asked):
+            return False
+        if self.clock() - self._began_ns < min(LEAST_NS, self.budget_ns):
             return False
         self._asked = rounds
         widest = self.widest()

@@ -55,9 +55,9 @@ class Usage:
 class Worker:
     """A process for one candidate; ends with the `with` block, however that is left.
 
-    It is stopped (SIGSTOP) from each of its answers to the next question. Thread pools spin on after their last call,
-    ONNX Runtime's for 25 ms of processor time: they would slow down whichever candidate is next, and to wait for them
-    after every turn costs more than a turn should take.
+    It is stopped (SIGSTOP) from each of its answers to the next question, where the system would wake it if this
+    process were killed meanwhile. Thread pools spin on after their last call, ONNX Runtime's for 25 ms of processor
+    time: they would slow down whichever candidate is next, and waiting for them takes half of what a turn does.
 
     :param cores: that the process is held to; None leaves it free
     :param limit_s: what it may take for one answer, before it counts as hung and is killed
@@ -79,7 +79,7 @@ class Worker:
         self._artifact, self._threads, self._device = artifact, threads, device
         self._cores, self.limit_s, self._module = cores, limit_s, module
         self._variant = variant
-        self._is_hung = False
+        self._is_hung = self._may_be_stopped = False
         self._row_s = 0.0
         self._sizes: list[list[int]] = []
         self._words: IO[bytes] | None = None
@@ -138,6 +138,7 @@ class Worker:
             device=self._device,
             variant=self._variant,
         )
+        self._may_be_stopped = answer["may_be_stopped"]
         return answer
 
     def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
@@ -188,13 +189,16 @@ class Worker:
         watch = threading.Timer(limit_s, self._hung)
         watch.daemon = True
         watch.start()
+        reply = None
         try:
             self.process.send_signal(signal.SIGCONT)
-            wire.send(self.process.stdin, request, arrays)
-            reply = wire.receive(self.process.stdout)
-            self.process.send_signal(signal.SIGSTOP)
-        except BrokenPipeError:
-            reply = None
+            with contextlib.suppress(BrokenPipeError):
+                wire.send(self.process.stdin, request, arrays)
+                reply = wire.receive(self.process.stdout)
+            if reply is None:
+                self.process.wait()  # stopped on its way out, it would never end
+            elif self._may_be_stopped:
+                self.process.send_signal(signal.SIGSTOP)
         finally:
             watch.cancel()
         if self._is_hung:

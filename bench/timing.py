@@ -35,8 +35,11 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
     whole = tuple(tuple(range(count)) for count in counts)
     pass_ns = _warm_up(well, whole)
     well = {name: trial for name, trial in well.items() if not trial.has_failed}
+    if not well:
+        return
     left_ns = max(patience.left_ns, LEAST_LEFT * patience.budget_ns)
-    calls = plan.fit(pass_ns, counts, len(well), left_ns)
+    turn_ns = plan.LONG_TURN_NS if options.device == "cuda" else plan.TURN_NS
+    calls = plan.fit(pass_ns, counts, len(well), left_ns, turn_ns)
     arrivals = None
     if options.rate_per_s is not None:
         arrivals, queries = _arrivals(options, len(well))

@@ -80,19 +80,19 @@ class Subject:
         """
         inputs = [[cell[index] for index in order] for cell, order in zip(self._cells, picks, strict=True)]
         if self.on_gpu is None:
-            return self._timed(inputs, arrivals_ns)
+            return self._timed(inputs, arrivals_ns, cold=True)
         settle(self._session, inputs[0][0], self._clock)
         with self.on_gpu.turn():
-            return self._timed(inputs, arrivals_ns)
+            return self._timed(inputs, arrivals_ns, cold=False)
 
     def _timed(
-        self, inputs: Sequence[Sequence[dict[str, np.ndarray]]], arrivals_ns: Sequence[int] | None
+        self, inputs: Sequence[Sequence[dict[str, np.ndarray]]], arrivals_ns: Sequence[int] | None, *, cold: bool
     ) -> list[list[int]]:
         if arrivals_ns is not None:
             return [time_queries(self._session, inputs[0], arrivals_ns, clock=self._clock)]
         # between cells nobody else had the caches
         return [
-            time_calls(self._session, batches, cold=not place, clock=self._clock)
+            time_calls(self._session, batches, cold=cold and not place, clock=self._clock)
             for place, batches in enumerate(inputs)
         ]
 
@@ -128,7 +128,19 @@ def _open(request: Mapping[str, Any]) -> tuple[Subject, dict[str, Any]]:
     gc.collect()
     gc.freeze()  # what was loaded stays: looking through it again takes torch's process a tenth of a second
     clock, on_gpu = watched(session, request["device"])
-    return Subject(task, session, clock, on_gpu), {"load_ns": load_ns, "session": session.conditions()}
+    about = {"load_ns": load_ns, "session": session.conditions(), "may_be_stopped": _wakes_if_left_alone()}
+    return Subject(task, session, clock, on_gpu), about
+
+
+def _wakes_if_left_alone() -> bool:
+    """Let this process go on where its parent is killed while it is stopped: it reads the pipe's end, and ends.
+
+    The signal comes as well when the thread ends that started it, where it does no harm.
+
+    :return: False where the system has no such thing, or refuses it
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(_PARENT_DEATH_SIGNAL, signal.SIGCONT) == 0
 
 
 def _usage(subject: Subject | None) -> dict[str, int | None]:
@@ -142,7 +154,7 @@ def _usage(subject: Subject | None) -> dict[str, int | None]:
 
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Answer requests until the pipe closes; between them the process sleeps in a read."""
+    """Answer requests until the pipe closes; between them the process is stopped, or sleeps in a read."""
     subject: Subject | None = None
     while (frame := wire.receive(requests)) is not None:
         request, arrays = frame
@@ -179,17 +191,9 @@ def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) ->
             raise ValueError(f"nothing is known of {other!r}")
 
 
-def _wake_if_left_alone() -> None:
-    """Let this process go on where its parent is killed while it is stopped: it reads the pipe's end, and ends."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PARENT_DEATH_SIGNAL, signal.SIGCONT)
-
-
 def main() -> None:
     """Serve on stdin and stdout; whatever else prints to stdout is sent to stderr."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _wake_if_left_alone()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with quiet_libraries():

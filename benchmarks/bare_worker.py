@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import bench.worker
-from bench.clock import WARM_NS
+from bench.clock import WARM_CALLS, WARM_NS
 
 
 class Bare(bench.worker.Subject):
@@ -14,12 +14,13 @@ class Bare(bench.worker.Subject):
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         times = []
-        for cell, order in zip(self._cells, picks, strict=True):
+        for place, (cell, order) in enumerate(zip(self._cells, picks, strict=True)):
             inputs = [cell[index] for index in order]
             run = self._session.run
-            until = time.perf_counter_ns() + WARM_NS
-            while time.perf_counter_ns() < until:
-                run(inputs[0])
+            begin, warmed = time.perf_counter_ns(), 0
+            while not place and (warmed < WARM_CALLS or time.perf_counter_ns() - begin < WARM_NS):
+                run(inputs[warmed % len(inputs)])
+                warmed += 1
             taken = []
             for tensors in inputs:
                 begin = time.perf_counter_ns()

@@ -66,6 +66,7 @@ def test_a_stopped_process_whose_parent_is_killed_ends(text_onnx: Artifact, tmp_
         "from ftc.artifact import open_artifact\n"
         f"with Worker(open_artifact(Path({str(text_onnx.path)!r})), 1, 'cpu') as worker:\n"
         "    worker.open()\n"
+        "    worker.usage()\n"
         "    print(worker.process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
@@ -78,6 +79,13 @@ def test_a_stopped_process_whose_parent_is_killed_ends(text_onnx: Artifact, tmp_
     worker.wait(timeout=20)
 
 
+def test_one_that_ends_with_an_exception_is_let_end(text_onnx: Artifact, text_int8: Artifact) -> None:
+    modules = {text_int8.manifest.id: "tests.bench.raises_at_a_turn"}
+    board = bench([text_onnx, text_int8], options=QUICK, modules=modules)
+    assert "ended with exit code 1 at 'turn': ValueError: nothing of ours" in board.standings[-1].reason
+    assert board.winner is not None
+
+
 def test_a_candidate_that_hangs_becomes_a_failed_row(
     text_onnx: Artifact, text_int8: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +95,10 @@ def test_a_candidate_that_hangs_becomes_a_failed_row(
         opened(self, *args)  # type: ignore[arg-type]
         if self.candidate.id == text_int8.manifest.id:
             assert self.worker.process is not None
-            monkeypatch.setattr(self.worker.process, "send_signal", lambda _: None)
+            send = self.worker.process.send_signal
+            monkeypatch.setattr(
+                self.worker.process, "send_signal", lambda number: None if number == signal.SIGCONT else send(number)
+            )
             self.worker.limit_s = 1
 
     monkeypatch.setattr(Trial, "open", never_woken_once_open)

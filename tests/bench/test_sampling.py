@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,10 +111,10 @@ def sampled(probes: Mapping[str, Logged], rounds: int, *, first: int = 0) -> Kep
 
 
 def test_a_timed_call_is_the_model_alone_and_warm_calls_do_not_count() -> None:
-    texts = ["a" * 3000, "b" * 4000, "c" * 5000]
+    texts = ["a" * 3000, "b" * 4000, "c" * 5000]  # a call of each takes 12 ms
     made, session, _ = subject(texts, [[(0,), (1,), (2,)], [(0, 1)]])
     assert made.turn([[1, 0, 2], [0]]) == [[4_000_000, 3_000_000, 5_000_000], [2 * 4000 * NS_PER_ELEMENT]]
-    assert session.calls == [4000, 3000, 5000, 4000, 3000, 5000, 8000], "10 ms of the first cell's calls warm it up"
+    assert session.calls == [*(4000, 3000, 5000) * 2, 4000, 3000, 5000, 8000], "20 ms of the first cell warm it up"
     around = made.around(texts[:2])
     assert around == {"encode_ns": [0, 0], "decode_ns": [0, 0]}, "the model is not in it"
 
@@ -202,6 +203,28 @@ def test_a_plan_keeps_to_its_budget_where_it_can(
     shares = [taken / count for taken, count in zip(calls, counts, strict=True)]
     if min(calls) > 1:
         assert plan.PLANNED_ROUNDS * min(shares) * pass_ns <= budget_ns * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("call_ms", "calls"), [(0.1, 500), (1.0, 50), (5.0, 24), (100.0, 8), (5000.0, 1)])
+def test_a_turn_is_short_but_for_what_is_slow(call_ms: float, calls: int) -> None:
+    assert plan.fit(2 * 64 * call_ms * 1e6, [64], 2, left_ns=60e9) == (calls,)
+
+
+def test_a_long_run_has_longer_turns_and_so_has_a_gpu() -> None:
+    assert plan.fit(2 * 64 * 1e6, [64], 2, left_ns=3600e9) == (900,)
+    assert plan.fit(2 * 64 * 1e6, [64], 2, left_ns=60e9, turn_ns=plan.LONG_TURN_NS) == (800,)
+
+
+def test_a_lone_candidate_is_not_done_at_once() -> None:
+    now_ns = 0
+
+    def clock() -> int:
+        return now_ns
+
+    patience = plan.Patience(30e9, 0.02, lambda: 0.0, clock)
+    assert not patience.is_over(plan.MIN_ROUNDS)
+    now_ns = plan.LEAST_NS
+    assert patience.is_over(plan.MIN_ROUNDS)
 
 
 def test_rounds_end_when_intervals_are_narrow_or_the_budget_is_spent() -> None:
