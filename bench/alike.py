@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -9,6 +10,12 @@ from ftc.measurement import Conditions, Machine
 
 _NOT_COMPARED = {"busy_cores", "load_1min", "memory_available_bytes", "versions", "cells", "machine", "pinned_cores"}
 """What changes from one moment to the next, and what is looked at below."""
+
+_SAME_MEMORY = 0.02
+"""What the kernel keeps for itself is not the same after every start."""
+
+_KERNEL = re.compile(r"(?<=^Linux-).*?(?=-with-|$)")
+"""In what `platform.platform` tells: release and architecture; the latter is the processor's."""
 
 _WORDS = {
     "cpu": "processor",
@@ -32,8 +39,11 @@ def differences(then: Conditions, now: Conditions) -> tuple[str, ...]:
 
 
 def versions(then: Conditions, now: Conditions) -> tuple[str, ...]:
-    """Libraries with another version, or that only one side has."""
-    before, after = then.machine.versions, now.machine.versions
+    """Libraries, system and Python with another version, or what only one side has."""
+    before, after = (
+        {**side.machine.versions, "system": side.machine.platform, "Python": side.machine.python}
+        for side in (then, now)
+    )
     return tuple(
         f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
         for name in sorted(before.keys() | after.keys())
@@ -53,8 +63,19 @@ def _of(then: Machine | Conditions, now: Machine | Conditions) -> Iterator[str]:
             and before.fingerprint == after.fingerprint
         ):
             continue  # the same rows in a file of another name
-        if before != after:
+        if not _is_alike(field.name, before, after):
             yield f"{_WORDS.get(field.name, field.name)}: {_shown(before)} then, {_shown(after)} now"
+
+
+def _is_alike(name: str, then: object, now: object) -> bool:
+    """Whether it makes no difference; a patch of kernel or Python is what releases bring, see `versions`."""
+    if name == "memory_bytes" and isinstance(then, int) and isinstance(now, int):
+        return abs(then - now) <= _SAME_MEMORY * max(then, now)
+    if name == "platform":
+        return _KERNEL.sub("", str(then)) == _KERNEL.sub("", str(now))
+    if name == "python":
+        return str(then).split(".")[:2] == str(now).split(".")[:2]
+    return then == now
 
 
 def _pinned(then: Conditions, now: Conditions) -> Iterator[str]:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from statistics import median
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, median
 
 import numpy as np
 
 from bench import plan, statistics
+from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.standing import judge_of
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
 BUSY_SHARE = 0.15
 """Of the cores; above it, other work disturbs what is measured."""
 
+STRETCH_NS = 800_000_000
+"""Of calls: a single round is too short to tell more of the machine than chance."""
+
 NOISY_SPREAD = 0.25
-"""Interquartile range of the round medians as a share of their median: what torch.utils.benchmark calls gross."""
+"""Interquartile range of the stretches' medians as a share of their median: what torch.utils.benchmark calls gross."""
 
 SEEN = 4
 """Times that each example was timed, for what it usually takes to be known."""
 
 SLOWED = 1.2
-"""How much longer the last third of the rounds takes than the first."""
+"""How much longer the last third of the stretches takes than the first."""
 
 SLOW_START = 20
 SLOW_START_NS = 200_000_000
@@ -94,10 +98,12 @@ def _after(run: Run) -> Iterator[Caution]:
                 "median.",
                 "Call it once before it serves.",
             )
+    others = [known for known in run.measurements if known.is_timed and known is not reference]
+    once = [known.candidate.name for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
     wide = [
         (ratio.precision, known.candidate.name)
-        for known in run.measurements
-        if known.is_timed and known is not reference and (ratio := judge.ratio(known, reference)) is not None
+        for known in others
+        if known.candidate.name not in once and (ratio := judge.ratio(known, reference)) is not None
     ]
     if run.precision is not None and wide and max(wide)[0] > run.precision:
         widest, name = max(wide)
@@ -107,16 +113,40 @@ def _after(run: Run) -> Iterator[Caution]:
             "that was asked for.",
             "Give a longer --time-budget, or a quieter machine.",
         )
+    if run.precision is not None and once:
+        yield Caution(
+            "few processes",
+            f"{', '.join(once)}: too slow to open for being started anew often enough, so ratios are known to "
+            f"{Z * PROCESS_SPREAD:.1%} at best.",
+            "Give a longer --time-budget.",
+        )
 
 
-def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
-    """The typical call of each round in nanoseconds, as if all rounds had held the same examples; empty if unknown.
+def _lives(known: Measurement | None) -> int:
+    """Processes that the candidate has had."""
+    return len(set(known.processes.values())) if known is not None else 0
 
-    A round may hold a part of them, and long texts would look like a slow moment.
-    """
+
+def _stretches(known: Measurement, conditions: Conditions) -> list[float]:
+    """The typical call of each stretch of the run in nanoseconds: the mean of its rounds' medians."""
+    typical, medians, spent_ns = [], list[float](), 0
     rounds = known.by_round()
+    for number, taken in _as_of_one_example(rounds, conditions).items():
+        medians.append(median(taken))
+        spent_ns += sum(rounds[number])
+        if spent_ns >= STRETCH_NS:
+            typical.append(fmean(medians))
+            medians, spent_ns = [], 0
+    return typical
+
+
+def _as_of_one_example(rounds: Mapping[int, Sequence[int]], conditions: Conditions) -> dict[int, list[float]]:
+    """The times of each round as if all examples took as long as each other; none where what they take is unknown.
+
+    A round holds a part of them, and long texts would look like a slow moment.
+    """
     if conditions.cells[0].batch_size != 1:
-        return [float(median(rounds[number])) for number in sorted(rounds)]
+        return {number: [float(taken) for taken in rounds[number]] for number in sorted(rounds)}
     count, seed = conditions.timed_examples, conditions.seed
     picks = {n: plan.round_of(n, (), (count,), (len(calls),), seed).picks[0] for n, calls in rounds.items()}
     times: dict[int, list[int]] = {}
@@ -124,32 +154,34 @@ def _round_medians(known: Measurement, conditions: Conditions) -> list[float]:
         for example, taken in zip(picks[number], calls, strict=True):
             times.setdefault(example, []).append(taken)
     if min(map(len, times.values())) < SEEN:
-        return []
+        return {}
     usual = {example: median(taken) for example, taken in times.items()}
     middle = median(usual.values())
-    return [
-        middle * median(taken / usual[example] for example, taken in zip(picks[number], rounds[number], strict=True))
+    return {
+        number: [middle * taken / usual[example] for example, taken in zip(picks[number], rounds[number], strict=True)]
         for number in sorted(rounds)
-    ]
+    }
 
 
 def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Caution]:
-    medians = _round_medians(reference, conditions)
-    if not medians:
+    if conditions.arrivals is not None:
+        return  # what a query waits for is chance
+    typical = _stretches(reference, conditions)
+    if not typical:
         return
-    low, middle, high = np.percentile(medians, [25, 50, 75])
+    low, middle, high = np.percentile(typical, [25, 50, 75])
     if (high - low) / middle > NOISY_SPREAD:
         yield Caution(
             "noisy host",
-            f"{reference.candidate.name} took {low / 1e6:.2f} to {high / 1e6:.2f} ms in the middle half of the rounds: "
+            f"{reference.candidate.name} took {low / 1e6:.2f} to {high / 1e6:.2f} ms in the middle half of the run: "
             "times are of this moment, ratios are what can be quoted.",
             _QUIET,
         )
-    third = len(medians) // 3
-    if third >= 3 and median(medians[-third:]) > SLOWED * median(medians[:third]):
+    third = len(typical) // 3
+    if third >= 3 and median(typical[-third:]) > SLOWED * median(typical[:third]):
         yield Caution(
             "throttling",
-            f"{reference.candidate.name} took {median(medians[-third:]) / median(medians[:third]):.1f} times as long "
+            f"{reference.candidate.name} took {median(typical[-third:]) / median(typical[:third]):.1f} times as long "
             "at the end as at the beginning: the processor was throttled, or other work began.",
             "Let it cool down, and look at what else is running.",
         )

@@ -146,7 +146,7 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
         f"{comparison.anchor} itself took {comparison.anchor_then_ns / 1e6:.2f} ms then and "
         f"{comparison.anchor_now_ns / 1e6:.2f} ms now, which says as much of the machine as of the release",
         *(f"changed since: {change}" for change in comparison.versions),
-        *(f"only in one of the two: {name}" for name in comparison.missing),
+        *(f"not timed in both: {name}" for name in comparison.missing),
     ]
     for remark in remarks:
         console.print(Text(remark, style="dim"), soft_wrap=True)

@@ -21,6 +21,9 @@ STRETCHES = 5
 LEAST_PROCESSES = 3
 """Of each candidate, for how far they differ to be known; of two, nothing could be concluded."""
 
+SHORT_LIFE = 0.25
+"""Of what is usual: a process of fewer rounds is no sample beside the others, since chance alone moves it too far."""
+
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 """The t distribution's 97.5th percentile for one degree of freedom, for two, and so on; then it is near `Z`."""
 
@@ -143,9 +146,12 @@ def _spread(logs: np.ndarray, seed: int) -> tuple[float, float]:
 
 
 def _by_processes(logs: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """The rounds of each pair of processes; none where one of the two has had too few, or a round of each."""
-    rounds = {known: logs[[pair == known for pair in pairs]] for known in dict.fromkeys(pairs)}
-    whole = {known: part for known, part in rounds.items() if len(part) > 1}
+    """The rounds of each pair of processes that did not live shortly; none where one of the two has had too few."""
+    numbers: dict[tuple[int, int], list[int]] = {}
+    for place, pair in enumerate(pairs):
+        numbers.setdefault(pair, []).append(place)
+    least = max(1.0, SHORT_LIFE * float(np.median([len(places) for places in numbers.values()])))
+    whole = {known: logs[places] for known, places in numbers.items() if len(places) > least}
     fewest = min(len({pair[side] for pair in whole}) for side in (0, 1))
     return list(whole.values()) if fewest >= LEAST_PROCESSES else []
 

@@ -34,6 +34,7 @@ class Lives:
     :param trials: by the candidate's id
     :param warming: what a new process is warmed up with, of each cell
     :param left_s: what is left of the time budget
+    :param mortal: those that are replaced
     """
 
     trials: Mapping[str, Trial]
@@ -41,18 +42,21 @@ class Lives:
     warming: Sequence[Sequence[int]]
     left_s: float
     clock: Callable[[], float] = time.monotonic
-    _mortal: tuple[str, ...] = ()
+    mortal: tuple[str, ...] = ()
     _life_s: float = 0.0
+    _cost_s: float = 0.0
     _born_s: float = 0.0
+    _end_s: float = 0.0
 
     def __post_init__(self) -> None:
+        self._end_s = self.clock() + self.left_s
         at_once = min(len(self.trials), available_cores())
         longest_s, cost_s = self.left_s / LEAST_PROCESSES, 0.0
         for name in sorted(self.trials, key=lambda name: self.trials[name].opening_s):
             more_s = cost_s + self.trials[name].opening_s / at_once
             if more_s > MOST_SHARE * longest_s:
                 break
-            cost_s, self._mortal = more_s, (*self._mortal, name)
+            cost_s, self.mortal = more_s, (*self.mortal, name)
         self._begin(cost_s)
 
     def renew(self) -> dict[str, str]:
@@ -63,9 +67,11 @@ class Lives:
         :return: those that could not be opened again, with the reason
         """
         began = self.clock()
-        names = [name for name in self._mortal if not self.trials[name].has_failed]
+        names = [name for name in self.mortal if not self.trials[name].has_failed]
         if not names or began - self._born_s < self._life_s:
             return {}
+        if self._end_s - began < self._cost_s + self._life_s / 2:
+            return {}  # what is left would go into starting them
         with ThreadPoolExecutor(available_cores()) as threads:
             opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
             reasons = dict(zip(names, opened, strict=True))
@@ -77,7 +83,8 @@ class Lives:
     def _begin(self, cost_s: float) -> None:
         """A life begins, after one that it took so long to replace."""
         self._born_s = self.clock()
-        self._life_s, longest_s = cost_s / SHARE, self.left_s / LEAST_PROCESSES
+        self._cost_s = cost_s
+        self._life_s, longest_s = cost_s / SHARE, (self.left_s + cost_s) / LEAST_PROCESSES
         if cost_s <= MOST_SHARE * longest_s:
             self._life_s = min(self._life_s, longest_s - cost_s)
 

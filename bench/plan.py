@@ -15,7 +15,7 @@ PLANNED_ROUNDS = 20
 MIN_ROUNDS = 10
 """Intervals come from rounds: twenty are planned for, ten are taken even if that was too hopeful."""
 
-MOST_ROUNDS = 2000
+MOST_ROUNDS = 1000
 """That are planned for: in a long run turns are longer. Resamples of them are drawn in memory (`bench.intervals`)."""
 
 LEAST_NS = 5_000_000_000
@@ -25,7 +25,7 @@ TURN_NS = 50_000_000
 """What a turn is to take. The longer it is, the more of the machine's ups and downs lie between two candidates."""
 
 LEAST_CALLS = 24
-"""In a turn, if that is no longer than `LONG_TURN_NS`: the first few are slower than the others by 2 to 10 %."""
+"""Of the first cell in a turn, if that is no longer than `LONG_TURN_NS`: the first few are slower by 2 to 10 %."""
 
 LONG_TURN_NS = 800_000_000
 """What a turn of a slow model takes at most; and what one on a GPU takes, before which its clocks must settle."""
@@ -57,7 +57,7 @@ def fit(
     :param turn_ns: what a turn is to take at the least, if the budget allows
     """
     pass_ns = max(pass_ns, 1.0)
-    least_ns = LEAST_CALLS * pass_ns / (candidates * sum(counts))
+    least_ns = LEAST_CALLS * pass_ns / (candidates * counts[0])
     turn_ns = max(turn_ns, min(least_ns, LONG_TURN_NS), left_ns / (MOST_ROUNDS * candidates))
     passes = min(turn_ns * candidates / pass_ns, left_ns / (PLANNED_ROUNDS * pass_ns))
     return tuple(min(max(1, int(count * passes)), max(count, MOST_CALLS)) for count in counts)

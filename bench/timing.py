@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import median
 
 import numpy as np
@@ -30,7 +30,7 @@ WARMING = 4
 def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> None:
     """Time the candidates that have not failed, after the rounds that the log holds already."""
     well = {trial.candidate.id: trial for trial in trials if not trial.has_failed}
-    patience = plan.Patience(options.time_budget_s * 1e9, options.precision, lambda: widest(log))
+    patience = plan.Patience(options.time_budget_s * 1e9, options.precision, lambda: widest(log, lives.mortal))
     counts = tuple(len(batches) for batches in timed.cells)
     whole = tuple(tuple(range(count)) for count in counts)
     pass_ns = _warm_up(well, whole)
@@ -45,6 +45,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals, queries = _arrivals(options, len(well))
         calls = (queries,)
     turns = [turn.round for known in log.run.measurements for turn in known.turns]
+    lives = Lives(well, timed, [picks[::WARMING] for picks in whole], left_ns / 1e9)
     sampling.interleaved(
         well,
         counts,
@@ -55,17 +56,23 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals_ns=arrivals,
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
-        between=Lives(well, timed, [picks[::WARMING] for picks in whole], left_ns / 1e9).renew,
+        between=lives.renew,
     )
 
 
-def widest(log: Log) -> float | None:
-    """Half the width of the widest interval against what the others are compared with; None where there is none yet."""
+def widest(log: Log, mortal: Collection[str]) -> float | None:
+    """Half the width of the widest interval against what the others are compared with; None where there is none yet.
+
+    :param mortal: whose processes are replaced; the others are not waited for, since rounds cannot tell of them what
+        processes would
+    """
     judge = judge_of(log.run)
     reference = judge.reference
     if reference is None:
         return None
     others = [known for known in log.run.measurements if known.is_timed and known is not reference]
+    if reference.candidate.id in mortal:
+        others = [known for known in others if known.candidate.id in mortal] or others
     ratios = [judge.ratio(known, reference) for known in others]
     if any(ratio is None for ratio in ratios):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,8 +130,11 @@ def _conditions(board: Leaderboard) -> dict[str, object]:
         "cpu": known.machine.cpu,
         "cores": known.machine.cores,
         "device": known.device,
+        "gpu": known.gpu,
         "threads": known.threads,
         "scenario": known.scenario,
+        "rate_per_s": known.arrivals.rate_per_s if known.arrivals is not None else None,
+        "latency_bound_ms": known.arrivals.bound_ms if known.arrivals is not None else None,
         "timed_examples": known.timed_examples,
         "seed": known.seed,
         "max_drop_points": board.max_drop_points,
@@ -147,8 +151,11 @@ def _made(standing: Standing) -> dict[str, object]:
     made: dict[str, object] = {"format": one.format, "runtime": one.runtime}
     steps = [ancestor.step for ancestor in one.lineage if ancestor.step is not None]
     made["steps"] = " -> ".join(step.name for step in steps) or None
+    times: Counter[str] = Counter()
     for step in steps:
-        made |= {f"{step.name}.{name}": value for name, value in step.options.items()}
+        times[step.name] += 1
+        name = step.name if times[step.name] == 1 else f"{step.name}-{times[step.name]}"
+        made |= {f"{name}.{option}": value for option, value in step.options.items()}
     return made
 
 
@@ -168,6 +175,8 @@ def _metrics(standing: Standing) -> dict[str, float | None]:
         "rows_per_second": standing.rows_per_second,
         "size_bytes": standing.candidate.size_bytes,
         "peak_rss_bytes": standing.peak_rss_bytes,
+        "peak_gpu_bytes": standing.peak_gpu_bytes,
+        "power_w": standing.power_w,
         "load_ms": _milliseconds(standing.load_ns),
         "first_call_ms": _milliseconds(standing.first_call_ns),
     }

@@ -42,6 +42,7 @@ def _run(run: Run, known: Conditions, board: Leaderboard) -> tuple[tuple[str, st
     return (
         ("Scenario", described.scenario(known)),
         ("Device", known.device),
+        ("GPU", str(known.gpu) if known.gpu is not None else ""),
         ("Threads", str(known.threads) + (f", held to cores {', '.join(map(str, cores))}" if cores else "")),
         ("Rounds", f"{rounds}, every candidate once in each, in shuffled order"),
         ("Precision", f"{asked}; intervals are 95 %"),

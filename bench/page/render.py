@@ -108,6 +108,8 @@ def _cells(standing: Standing, board: Leaderboard) -> dict[str, object]:
         "drop_high_points": drop.high_points if drop is not None else None,
         "label_agreement": standing.label_agreement,
         "peak_rss_bytes": standing.peak_rss_bytes,
+        "peak_gpu_bytes": standing.peak_gpu_bytes,
+        "power_w": standing.power_w,
         "load_ns": standing.load_ns,
         "first_call_ns": standing.first_call_ns,
     }

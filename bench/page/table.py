@@ -87,6 +87,8 @@ def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Ta
         Column("drop", "points"): _drop,
         Column("size", "MB"): lambda s: _scaled(s.candidate.size_bytes, 1e-6, 1),
         Column("memory", "MB"): lambda s: _scaled(s.peak_rss_bytes, 1e-6, 0),
+        Column("GPU memory", "MB"): lambda s: _scaled(s.peak_gpu_bytes, 1e-6, 0),
+        Column("power", "W"): lambda s: _scaled(s.power_w, 1, 0),
         Column("load", "s"): lambda s: _scaled(s.load_ns, 1e-9, 2),
         Column("first call", "ms"): lambda s: _milliseconds(s.first_call_ns),
         Column("encode", "ms"): lambda s: _milliseconds(s.encode_p50_ns),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import cautions, conditions, plan
-from ftc.measurement import Measurement, Run, Turn
+from ftc.measurement import Arrivals, Measurement, Run, Turn
 from tests.bench.made import CONDITIONS, measurement, run
 
 
@@ -25,9 +25,14 @@ def slowing(known: Measurement) -> Measurement:
     return replace(known, turns=turns)
 
 
+def renewed(known: Measurement) -> Measurement:
+    """The same times, of three processes."""
+    return replace(known, turns=tuple(replace(turn, process=turn.round // 4) for turn in known.turns))
+
+
 def test_a_quiet_machine_gives_no_reason_for_doubt() -> None:
     assert cautions.before(CONDITIONS) == ()
-    assert kinds(run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))) == []
+    assert kinds(run(measurement("torch", 800_000_000), measurement("onnx", 400_000_000))) == []
 
 
 def test_the_machine_is_looked_at_before() -> None:
@@ -50,16 +55,34 @@ def test_other_work_on_cores_that_this_process_may_not_use_does_not_make_the_hos
 
 
 def test_the_times_are_looked_at_after() -> None:
-    torch, onnx = measurement("torch", 8_000_000), measurement("onnx", 4_000_000)
+    torch, onnx = measurement("torch", 800_000_000), measurement("onnx", 400_000_000)
     assert kinds(run(torch, slowing(onnx))) == ["noisy host", "throttling"]
     assert torch.opening is not None
-    late = replace(torch, opening=replace(torch.opening, first_call_ns=2 * 10**9))
+    late = replace(torch, opening=replace(torch.opening, first_call_ns=20 * 10**9))
     assert kinds(run(late, onnx)) == ["slow first run"]
-    wide = replace(run(onnx, measurement("int8", 2_000_000, jitter=20)), precision=0.02)
+    wide = replace(run(onnx, measurement("int8", 200_000_000, jitter=20)), precision=0.02)
     (found,) = cautions.after(wide)
+    assert found.kind == "few processes"
+    assert "int8: too slow to open" in found.text
+    assert "known to 4.9% at best" in found.text
+    (found,) = cautions.after(replace(wide, measurements=tuple(map(renewed, wide.measurements))))
     assert found.kind == "too few samples"
     assert "int8" in found.text
     assert "--time-budget" in str(found)
+
+
+def test_what_queries_wait_for_is_not_taken_for_the_machine() -> None:
+    slowed = run(measurement("torch", 800_000_000), slowing(measurement("onnx", 400_000_000)))
+    served = replace(CONDITIONS, scenario="Server", arrivals=Arrivals(1.0, 100.0))
+    assert kinds(replace(slowed, conditions=served)) == []
+
+
+def test_rounds_of_an_instant_are_looked_at_together() -> None:
+    known = measurement("onnx", 10_000_000)
+    turns = tuple(Turn(number, ((10_000_000 * (1 + number % 2),) * 8, (1,))) for number in range(400))
+    assert kinds(run(replace(known, turns=turns))) == [], "twice as slow in every other tenth of a second"
+    late = tuple(replace(t, calls_ns=((10_000_000 * (1 + t.round // 200),) * 8, (1,))) for t in turns)
+    assert kinds(run(replace(known, turns=late))) == ["noisy host", "throttling"]
 
 
 def test_long_examples_are_not_taken_for_slow_moments() -> None:
@@ -68,11 +91,11 @@ def test_long_examples_are_not_taken_for_slow_moments() -> None:
 
     def of(rounds: int) -> Run:
         turns = tuple(
-            Turn(n, (tuple(int(1e6 * lengths[row]) for row in picks[0]), (1,)))
+            Turn(n, (tuple(int(1e8 * lengths[row]) for row in picks[0]), (1,)))
             for n in range(rounds)
             for picks in (plan.round_of(n, (), (64,), (8,), many.seed).picks,)
         )
-        return replace(run(replace(measurement("onnx", 4_000_000), turns=turns)), conditions=many)
+        return replace(run(replace(measurement("onnx", 400_000_000), turns=turns)), conditions=many)
 
     assert kinds(of(200)) == []
     assert kinds(of(20)) == [], "what each usually takes is not known yet"

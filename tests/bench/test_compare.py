@@ -65,6 +65,36 @@ def test_another_version_is_what_a_release_is_and_is_told(tmp_path: Path) -> Non
     assert comparison.versions == ("numpy 2 -> 3",)
 
 
+def on(kernel: str, python: str, memory_bytes: int, libc: str = "glibc2.36") -> Conditions:
+    """A machine with such a system."""
+    system = f"Linux-{kernel}-x86_64-with-{libc}"
+    machine = replace(CONDITIONS.machine, platform=system, python=python, memory_bytes=memory_bytes)
+    return replace(CONDITIONS, machine=machine)
+
+
+def test_a_patch_of_kernel_or_python_is_told_and_compared(tmp_path: Path) -> None:
+    old = released(tmp_path / "old", 2000, conditions=on("6.8.0-45", "3.11.9", 16_000_000_000))
+    patched = released(tmp_path / "new", 2000, conditions=on("6.8.0-47", "3.11.10", 15_990_000_000))
+    assert compare(old, patched).versions == (
+        "Python 3.11.9 -> 3.11.10",
+        "system Linux-6.8.0-45-x86_64-with-glibc2.36 -> Linux-6.8.0-47-x86_64-with-glibc2.36",
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        on("6.8.0-45", "3.12.1", 16_000_000_000),
+        on("6.8.0-45", "3.11.9", 8_000_000_000),
+        on("6.8.0-45", "3.11.9", 16_000_000_000, "musl"),
+    ],
+)
+def test_another_python_memory_or_system_is_not_compared(tmp_path: Path, other: Conditions) -> None:
+    old = released(tmp_path / "old", 2000, conditions=on("6.8.0-45", "3.11.9", 16_000_000_000))
+    with pytest.raises(InputError, match="unlike conditions"):
+        compare(old, released(tmp_path / "new", 2000, conditions=other))
+
+
 def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
     old = released(tmp_path / "old", 2000)
     interrupted = tmp_path / "interrupted"

@@ -165,6 +165,16 @@ def test_no_interval_is_narrower_than_what_processes_disagree_by(seed: int, proc
     assert np.log(known.high / known.value) >= half - 1e-9
 
 
+def test_a_process_of_a_round_or_two_is_no_sample() -> None:
+    lives = [20, 20, 20, 2]
+    logs = np.repeat([0.02, 0.025, 0.03, 0.4], lives)
+    pairs = {number: (life, life) for number, life in enumerate(np.repeat(range(4), lives).tolist())}
+    reference = {number: (math.exp(log),) for number, log in enumerate(logs)}
+    ratio = speed_ratio(reference, dict.fromkeys(reference, (1.0,)), processes=pairs)
+    assert ratio is not None
+    assert ratio.precision < 0.03
+
+
 def test_services_that_live_once_are_allowed_a_process_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = {name: [Turn(n, ((ns,) * 8,)) for n in range(20)] for name, ns in ((ONE, 2000), (SESSION, 1000))}
     overhead = loads.ratio(turns, 0)

@@ -73,6 +73,15 @@ def test_starting_anew_keeps_to_its_share_and_makes_three_lives_if_it_can(
         assert trial.renewed == 0 or trial.renewed >= 2, "two processes tell nothing that one does not"
 
 
+def test_none_is_started_anew_for_the_last_moments() -> None:
+    now = [0.0]
+    trial = Counted(None, None, None, opening_s=1.0)  # type: ignore[arg-type]
+    kept = Lives({"one": trial}, None, (), 30.0, lambda: now[0])  # type: ignore[arg-type]
+    now[0] = 29.0
+    assert kept.renew() == {}
+    assert trial.renewed == 0
+
+
 def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
     text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
