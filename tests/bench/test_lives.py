@@ -103,7 +103,8 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
     monkeypatch.setattr(Trial, "turn", watched)
     monkeypatch.setattr(Trial, "renew", noted)
     monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)  # at once
-    bench([text_onnx, text_int8], data=text_data, options=QUICK, results_path=tmp_path / "b.jsonl")
+    long = replace(QUICK, time_budget_s=8)
+    bench([text_onnx, text_int8], data=text_data, options=long, results_path=tmp_path / "b.jsonl")
     (run,) = read_results(tmp_path / "b.jsonl")
     for known in run.measurements:
         assert len(processes[known.candidate.id]) > 2
@@ -122,7 +123,7 @@ def test_one_that_cannot_be_opened_again_is_a_row_with_its_reason(
     monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)
     monkeypatch.setenv("OPENS_ONCE", str(tmp_path / "opened"))
     modules = {text_int8.manifest.id: "tests.bench.opens_once"}
-    board = bench([text_onnx, text_int8], options=replace(QUICK, time_budget_s=0.5), modules=modules)
+    board = bench([text_onnx, text_int8], options=replace(QUICK, time_budget_s=4), modules=modules)
     failed = board.standings[-1]
     assert failed.candidate.id == text_int8.manifest.id
     assert failed.verdict == "failed"
