@@ -35,7 +35,6 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 def machine() -> Machine:
     """The machine as it is now; what the system does not tell is None."""
     cpu = processor()
-    installed = {distribution.name.lower() for distribution in metadata.distributions() if distribution.name}
     return Machine(
         cpu=cpu.model,
         instructions=cpu.instructions,
@@ -46,11 +45,18 @@ def machine() -> Machine:
         memory_bytes=int(psutil.virtual_memory().total),
         platform=platform.platform(),
         python=platform.python_version(),
-        versions={name: metadata.version(name) for name in LIBRARIES if name in installed},
+        versions={name: version for name in LIBRARIES if (version := _version(name)) is not None},
         load_1min=round(psutil.getloadavg()[0], 2),
         memory_available_bytes=int(psutil.virtual_memory().available),
         memory_limit_bytes=memory_limit_bytes(),
     )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _busy_cores() -> float:

@@ -3,7 +3,7 @@
 ONNX Runtime's quantizer: PyTorch's export, `quant_pre_process`, then `quantize_dynamic`, or `quantize_static` with 256
 rows to calibrate on (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). NNCF:
 `nncf.quantize` of the OpenVINO model with 300 rows, and `model_type=TRANSFORMER` for one. Olive, where it is installed:
-`olive quantize --implementation ort`.
+`olive quantize --implementation ort` (`olive optimize` quantizes with rows that it downloads, and is left out).
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def made_by_peers(root: Artifact, rows: Dataset, place: Path) -> Iterator[Path]:
     task = open_task(root)
     feeds = [task.encode([example]) for example in rows.examples]
     exported = exported_plainly(root, task, rows, place / "plain.onnx")
+    forget_inner_shapes(exported)
     prepared = place / "prepared.onnx"
     quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
     if root.manifest.preprocessing.kind == "text":
@@ -112,6 +113,18 @@ def exported_plainly(root: Artifact, task: Task, rows: Dataset, path: Path) -> P
     return path
 
 
+def forget_inner_shapes(path: Path) -> None:
+    """Without the exporter's shapes of inner tensors, of which ONNX's own inference finds some to be wrong.
+
+    ONNX Runtime's quantizer ends with "Inferred shape and existing shape differ" for MiniLM otherwise.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    model.graph.ClearField("value_info")
+    onnx.save(model, path)
+
+
 def by_nncf(exported: Path, feeds: list[dict[str, np.ndarray]], root: Artifact, path: Path) -> Path:
     """NNCF's post-training quantization of the OpenVINO model."""
     import nncf
@@ -128,11 +141,13 @@ def by_nncf(exported: Path, feeds: list[dict[str, np.ndarray]], root: Artifact, 
 def by_olive(exported: Path, place: Path) -> Iterator[Path]:
     """Olive's command for quantizing an ONNX model."""
     command = ["olive", "quantize", "-m", str(exported), "--implementation", "ort", "--precision", "int8"]
-    done = subprocess.run([*command, "-o", str(place)], capture_output=True, text=True, check=False)
+    command += ["--disable_telemetry", "-o", str(place)]
+    done = subprocess.run(command, cwd=exported.parent, capture_output=True, text=True, check=False)
     found = sorted(place.rglob("*.onnx"))
     if done.returncode or not found:
         print(f"olive made nothing: {(done.stderr.strip().splitlines() or ['no word'])[-1]}", file=sys.stderr)
-    yield from found[:1]
+    for path in found[:1]:
+        yield path.rename(place.with_suffix(".onnx"))
 
 
 if __name__ == "__main__":

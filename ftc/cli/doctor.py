@@ -29,7 +29,6 @@ _DISTRIBUTIONS = {
 _PURPOSES = {
     "torch": "Hugging Face checkpoints",
     "keras": "Keras models",
-    "metrics": "accuracy in ftc bench",
     "data": "Parquet files and Hugging Face data sets",
     "serve": "ftc package and ftc serve",
     "timm": "checkpoints that timm saved",

@@ -137,7 +137,7 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 
 def test_extras_that_the_readme_names_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    named = {"torch", "keras", "onnx", "tflite", "openvino", "metrics", "serve", "data", "mlflow", "standard", "all"}
+    named = {"torch", "keras", "onnx", "tflite", "openvino", "serve", "data", "mlflow", "standard", "all"}
     assert named <= set(project["optional-dependencies"])
 
 
