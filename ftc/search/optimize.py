@@ -239,8 +239,9 @@ def _measured(
     from bench.run import bench
     from ftc.search.request import Objective
 
-    chosen = [store.artifact(plan.REFERENCE), *map(store.of, finalists)]
-    candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
+    chosen = [planned.root, store.artifact(plan.REFERENCE), *map(store.of, finalists)]
+    # a recipe may spell out the options of the baseline, and make it a second time
+    candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
     request = planned.request
     options = Options(
         threads=request.threads,
@@ -280,14 +281,19 @@ def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, re
 
     standings = {standing.candidate.id: standing for standing in board.standings}
     finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]
+    planned_first = [name for name in map(key, planned.chains) if name in finished]
+    first: dict[str, str] = {}  # of each artifact, by its id, the row that tells of it
     rows = []
-    for name in dict.fromkeys(name for name in finished if name != TABLE):
+    for name in dict.fromkeys(name for name in [*planned_first, *finished] if name != TABLE):
         found, failure = store.of(name), store.failed(name)
+        twin = first.setdefault(found.manifest.id, name) if found is not None else name
         judged, timed, predicted = store.judged(name), store.timed(name), store.predicted(name)
         standing = standings.get(found.manifest.id) if found is not None else None
         measured = timed.ratio if timed is not None else None
         drop = judged.points if judged is not None else None
-        if standing is best:
+        if twin != name:
+            fate = f"the same as {twin}"
+        elif standing is best:
             fate = f"won: {reason}"
         elif standing is not None:
             behind = best.candidate.name

@@ -173,11 +173,21 @@ class Search:
 
     def _compare(self, chains: Sequence[Chain]) -> None:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
-        for chain in chains:
+        distinct = self._distinct(chains)
+        for chain in distinct:
             self.judging.judge(chain)
-        new = [name for name in map(key, chains) if self.store.timed(name) is None and self._is_fit(name)]
+        new = [name for name in map(key, distinct) if self.store.timed(name) is None and self._is_fit(name)]
         if new:
             self._time(new)
+
+    def _distinct(self, chains: Sequence[Chain]) -> tuple[Chain, ...]:
+        """Those that were built; of several that made the same artifact, a default spelled out, the first."""
+        first: dict[str, Chain] = {}
+        for chain in chains:
+            artifact = self.store.artifact(chain)
+            if artifact is not None:
+                first.setdefault(artifact.manifest.id, chain)
+        return tuple(first.values())
 
     def _is_fit(self, name: str) -> bool:
         judged = self.store.judged(name)
@@ -289,7 +299,7 @@ class Search:
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             ratios = self.candidates()
             if not ratios:
-                built = [key(c) for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None]
+                built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
                 return built[: finalists.SLOTS], "nothing was timed", {}
             known = [self._contender(name, ratio) for name, ratio in ratios.items()]
             why = "the best inside the budget by the rows that judge, and the fastest that may yet be"

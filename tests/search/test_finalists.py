@@ -10,7 +10,7 @@ import pytest
 from bench import screening
 from ftc.search import plan
 from ftc.search.journal import Decided, Timed
-from ftc.search.links import key
+from ftc.search.links import key, link
 from ftc.search.request import Objective, Request
 from ftc.search.search import Search
 from tests.search import made
@@ -75,6 +75,23 @@ def test_what_breaks_a_limit_comes_last(tmp_path: Path) -> None:
     for keep, size, took in ((0.3, 1001, 1e6), (0.35, 1000, 1e6), (0.4, 900, 3e6), (0.5, 900, 1e6), (0.6, 900, 1e6)):
         made.know(search, pruned(keep), 1 / keep, size_bytes=size, p50_ns=took)
     assert search._finalists() == (key(pruned(0.35)), key(pruned(0.5)), key(pruned(0.6)))
+
+
+def test_what_two_chains_have_made_alike_is_judged_and_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, spelled_out = (link("export", to="onnx", graph="fused"),), (DYNAMIC[0], link("quantize", rows=256))
+    search = made.search(tmp_path, Request(), (plain, DYNAMIC, spelled_out))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, None)
+    made.know_twin(search, plain, plan.REFERENCE)
+    made.know_twin(search, spelled_out, DYNAMIC)
+    timed: list[str] = []
+    monkeypatch.setattr(Search, "_time", lambda _self, names: timed.extend(names))
+    search._compare(search.first)
+    assert timed == [key(plan.REFERENCE), key(DYNAMIC)]
+    assert search.store.judged(key(spelled_out)) is None
+    assert search._finalists() == (key(DYNAMIC),), "where nothing was timed"
 
 
 def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

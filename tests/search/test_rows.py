@@ -1,0 +1,55 @@
+"""What a search tells of each candidate: what became of it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.leaderboard import rank
+from ftc.declared import Declared
+from ftc.search import plan
+from ftc.search.links import key, link
+from ftc.search.optimize import Planned, _rows
+from ftc.search.request import Request
+from ftc.search.result import choose
+from ftc.search.search import Search
+from tests.bench.made import measurement, run
+from tests.bench.test_results import with_id
+from tests.search import made
+from tests.search.made import DYNAMIC
+
+
+def fates(search: Search) -> Mapping[str, str]:
+    """What became of each candidate, where the float export and dynamic INT8 came to the final measurement."""
+    one = run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 2000))
+    for name, chain in (("onnx", plan.REFERENCE), ("int8", DYNAMIC)):
+        artifact = search.store.artifact(chain)
+        assert artifact is not None
+        one = with_id(one, name, artifact)
+    planned = Planned(
+        search.root,
+        Declared(),
+        search.request,
+        search.source,
+        search.parts,
+        search.final,
+        search.first,
+        (),
+        search.place,
+        search.store.journal.path,
+        "a search",
+    )
+    board = rank(one)
+    best, _, reason = choose(board, search.request)
+    return {row.key: row.fate for row in _rows(planned, search.store, board, best, reason)}
+
+
+def test_what_two_chains_have_made_alike_is_told_once(tmp_path: Path) -> None:
+    twin = (link("export", to="onnx", graph="fused"),)
+    search = made.search(tmp_path, Request(), (twin, DYNAMIC))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, 2.0)
+    made.know_twin(search, twin, plan.REFERENCE)
+    told = fates(search)
+    assert told[key(twin)] == f"the same as {key(plan.REFERENCE)}"
+    assert told[key(DYNAMIC)].startswith("won: ")
