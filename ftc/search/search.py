@@ -94,7 +94,8 @@ class Search:
     def run(self) -> tuple[str, ...]:
         """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
 
-        Once they are chosen, and stand where they were built, a search that goes on has only to measure them.
+        Once they are chosen, and stand where they were built, a search that goes on has only to measure them. What an
+        interrupt leaves to choose from is not written down: until its measurement is over, the search may go on.
         """
         chosen = self.store.decided(FINALISTS)
         if chosen is not None and all(self.store.of(name) is not None for name in chosen.choice):
@@ -106,8 +107,9 @@ class Search:
                 if forms:
                     Smaller(self, forms).run()
         except KeyboardInterrupt:
-            say("stopping: the best so far is measured; Ctrl-C again ends without it")
-        return self._finalists()
+            say("stopping: the best so far is measured; Ctrl-C again ends without it, for the same command to go on")
+            return self._finalists()[0]
+        return self.store.choose(FINALISTS, self._finalists).choice
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
@@ -293,19 +295,18 @@ class Search:
 
     # ------------------------------------------------------------------ the end
 
-    def _finalists(self) -> tuple[str, ...]:
-        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed."""
+    def _finalists(self) -> tuple[tuple[str, ...], str, dict[str, float]]:
+        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed.
 
-        def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            ratios = self.candidates()
-            if not ratios:
-                built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
-                return built[: finalists.SLOTS], "nothing was timed", {}
-            known = [self._contender(name, ratio) for name, ratio in ratios.items()]
-            why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
-            return finalists.chosen(known), why, ratios
-
-        return self.store.choose(FINALISTS, choose).choice
+        :return: their keys, why they were chosen, and the speeds of all
+        """
+        ratios = self.candidates()
+        if not ratios:
+            built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
+            return tuple(built[: finalists.SLOTS]), "nothing was timed", {}
+        known = [self._contender(name, ratio) for name, ratio in ratios.items()]
+        why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
+        return finalists.chosen(known), why, ratios
 
     def _contender(self, name: str, ratio: float) -> Contender:
         judged, timed, artifact = self.store.judged(name), self.store.timed(name), self.store.of(name)
