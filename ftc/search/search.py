@@ -63,6 +63,9 @@ FORMS: Final = "forms"
 SOONEST: Final = "soonest form"
 """The stage at which the form of untrained networks is chosen."""
 
+_TIME = "time for "
+"""What stages begin with at which it is seen whether there is time to try something."""
+
 
 @dataclass(slots=True)
 class Search:
@@ -117,18 +120,25 @@ class Search:
         final_s = known.numbers["final_s"] if known is not None else 0.0
         return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, final_s) - self.store.elapsed_s
 
+    def has_time(self, name: str, is_time: bool) -> bool:
+        """Whether there was time to try something when this was first asked.
+
+        A search that goes on is at another time: it would try what was left out, or leave out what was begun.
+        """
+        said = "there is time to try it" if is_time else "no time left to try it"
+        decided = self.store.choose(_TIME + name, lambda: ((name,) if is_time else (), said, {}))
+        if not decided.choice:
+            self.tell(f"no time left to try {name}")
+        return bool(decided.choice)
+
     def _without_training(self) -> None:
         """Build and compare what needs no training, as much of it as leaves time for the rest."""
         slots = self.workshop.slots
+        needed = self.first if self.fixed else self.first[:slots]
         for start in range(0, len(self.first), slots):
+            is_early = self.store.elapsed_s <= _FIRST_SHARE[self.request.effort] * self.request.budget_s
             wanted = self.first[start : start + slots]
-            late = self.store.elapsed_s > _FIRST_SHARE[self.request.effort] * self.request.budget_s
-            if late and start and not self.fixed:
-                for chain in wanted:
-                    if self.store.artifact(chain) is None:
-                        self.tell(f"not tried, to leave time for the rest: {key(chain)}")
-            else:
-                self.build(wanted)
+            self.build([chain for chain in wanted if chain in needed or self.has_time(key(chain), is_early)])
         self._compare(self.first)
 
     # ------------------------------------------------------------------ building
@@ -282,9 +292,9 @@ class Search:
         """Bring a network into forms, and compare."""
         for form in forms:
             whole = chain + form
-            if not whatever_the_time and self.left_s() < _SMALLER * self.form_s(form):
-                self.tell(f"no time left for {key(whole)}")
-            elif self.store.artifact(chain) is not None:
+            if self.store.artifact(chain) is None:
+                continue
+            if whatever_the_time or self.has_time(key(whole), self.left_s() >= _SMALLER * self.form_s(form)):
                 self.build([whole])
                 self._compare([whole])
 

@@ -84,10 +84,11 @@ class Smaller:
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Build shapes, so far as there is time to make something of them, and judge them."""
-        if self.search.left_s() > self.search.form_s(self.forms[0]):
-            self.search.build([shape.chain for shape in shapes])
-            for shape in shapes:
-                self.search.judging.judge(shape.chain)
+        is_time = self.search.left_s() > self.search.form_s(self.forms[0])
+        wanted = [shape.chain for shape in shapes if self.search.has_time(key(shape.chain), is_time)]
+        self.search.build(wanted)
+        for chain in wanted:
+            self.search.judging.judge(chain)
 
     def _predict(self, chain: Chain, speedup: float, forms: Sequence[Chain]) -> None:
         """What a shape should reach in forms: as much more than the whole network in each, as in the table's form."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from compress.convolutional import has_attention
 from ftc.search import job, plan
-from ftc.search.journal import Decided, Failed
+from ftc.search.journal import Decided
 from ftc.search.links import Chain, Link, key, link
 from ftc.search.request import Effort
 from ftc.search.store import TABLE
@@ -89,7 +89,9 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
     """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out."""
     if search.request.effort is Effort.QUICK or not has_attention(search.root):
         return ByOperations()
-    known = search.store.decided(TABLE) or _timed_table(search, form)
+    known = search.store.decided(TABLE)
+    if known is None and search.store.failed(TABLE) is None:
+        known = _timed_table(search, form)
     if known is None:
         return None
     return Table(
@@ -102,9 +104,9 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
 
 
 def _timed_table(search: Search, form: Chain) -> Decided | None:
-    """The table as it is timed now, and written down; None if that failed, or there is no time to use it."""
+    """The table as it is timed now; None if that failed, or there is no time to use it. Either is written down."""
     if search.left_s() <= 0:
-        search.tell("no latency table: no time is left to build what it would promise")
+        search.fail(TABLE, "no time is left to build what it would promise", 0.0)
         return None
     options: Mapping[str, object] = dict(form[-1].options)
     task, layers = open_task(search.root), _layers_of(search)
@@ -121,9 +123,7 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
     )
     (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
     if done.result is None:
-        reason = done.failure or "failed without a word"
-        search.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
-        search.tell(f"no latency table: {reason.splitlines()[0]}")
+        search.fail(TABLE, done.failure or "failed without a word", done.seconds)
         return None
     told = done.result
     numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}
