@@ -17,7 +17,7 @@ from ftc.errors import RunError
 from ftc.search import finalists, job, plan
 from ftc.search.finalists import Contender, Hope
 from ftc.search.forms import Forms
-from ftc.search.journal import Built, Failed, Timed
+from ftc.search.journal import Built, Decided, Failed, Timed
 from ftc.search.judging import PACE, SLACK_POINTS, Judging
 from ftc.search.links import Chain, Link, digest, key
 from ftc.search.request import Effort, Objective
@@ -131,10 +131,16 @@ class Search:
             self.tell(f"no time left to try {name}")
         return bool(decided.choice)
 
+    def untried(self) -> tuple[str, ...]:
+        """Keys of what there was no time to try."""
+        asked = (e for e in self.store.journal.entries if isinstance(e, Decided) and e.stage.startswith(_TIME))
+        return tuple(decided.stage.removeprefix(_TIME) for decided in asked if not decided.choice)
+
     def _without_training(self) -> None:
-        """Build and compare what needs no training, as much of it as leaves time for the rest."""
+        """Build and compare what needs no training, as much of it as leaves time for the rest, but one at least."""
         slots = self.workshop.slots
-        needed = self.first if self.fixed else self.first[:slots]
+        others = [chain for chain in self.first if chain != plan.REFERENCE]
+        needed = self.first if self.fixed else (plan.REFERENCE, *others[:1])
         for start in range(0, len(self.first), slots):
             is_early = self.store.elapsed_s <= _FIRST_SHARE[self.request.effort] * self.request.budget_s
             wanted = self.first[start : start + slots]

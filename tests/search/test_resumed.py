@@ -49,6 +49,14 @@ def test_what_there_was_no_time_for_is_left_out_again(tmp_path: Path) -> None:
         assert key(STATIC) not in worked(again)
 
 
+def test_however_late_it_is_one_candidate_is_tried(tmp_path: Path) -> None:
+    made.know(search(tmp_path, 60), plan.REFERENCE, None, at=59.0)
+    late = search(tmp_path, 60)
+    late._without_training()
+    assert worked(late) == [key(DYNAMIC)]
+    assert late.untried() == (key(STATIC),)
+
+
 def test_what_was_begun_in_time_is_made_however_late_it_is(tmp_path: Path) -> None:
     killed = search(tmp_path, 6000)
     killed.workshop = KilledAtStatic(killed.root)

@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.leaderboard import rank
-from ftc.declared import Declared
 from ftc.search import plan
 from ftc.search.links import key, link
-from ftc.search.optimize import Planned, _rows
+from ftc.search.optimize import _rows
 from ftc.search.request import Request
 from ftc.search.result import choose
 from ftc.search.search import Search
 from tests.bench.made import measurement, run
 from tests.bench.test_results import with_id
 from tests.search import made
-from tests.search.made import DYNAMIC
+from tests.search.made import DYNAMIC, STATIC
 
 
 def fates(search: Search) -> Mapping[str, str]:
@@ -26,22 +25,9 @@ def fates(search: Search) -> Mapping[str, str]:
         artifact = search.store.artifact(chain)
         assert artifact is not None
         one = with_id(one, name, artifact)
-    planned = Planned(
-        search.root,
-        Declared(),
-        search.request,
-        search.source,
-        search.parts,
-        search.final,
-        search.first,
-        (),
-        search.place,
-        search.store.journal.path,
-        "a search",
-    )
     board = rank(one)
     best, _, reason = choose(board, search.request)
-    return {row.key: row.fate for row in _rows(planned, search.store, board, best, reason)}
+    return {row.key: row.fate for row in _rows(search, board, best, reason)}
 
 
 def test_what_two_chains_have_made_alike_is_told_once(tmp_path: Path) -> None:
@@ -53,3 +39,11 @@ def test_what_two_chains_have_made_alike_is_told_once(tmp_path: Path) -> None:
     told = fates(search)
     assert told[key(twin)] == f"the same as {key(plan.REFERENCE)}"
     assert told[key(DYNAMIC)].startswith("won: ")
+
+
+def test_what_there_was_no_time_for_is_told(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC, STATIC))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, 2.0)
+    assert not search.has_time(key(STATIC), False)
+    assert fates(search)[key(STATIC)] == "no time left to try it"

@@ -175,9 +175,7 @@ def test_without_time_to_prune_no_latency_table_is_timed(
     rows: tuple[Path, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(search._FIRST_SHARE, Effort.BALANCED, 1.0)
     workshop = Here()
     searched(text_root, rows, tmp_path, workshop, time_budget_s=30.0)
     assert workshop.worked == [key(plan.REFERENCE), key(DYNAMIC)]
