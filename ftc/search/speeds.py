@@ -23,6 +23,19 @@ LEAST_KEEP = 0.12
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """A pruning that may be built.
+
+    :param speedup: how many times as fast as the unpruned network it should be in the form that was fastest
+    :param depth: the part (0-1) of the layers that it keeps
+    """
+
+    chain: Chain
+    speedup: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What a network's layers and their parts take in one form, as parts of the whole; see `compress.pruning.latency`.
 
@@ -46,15 +59,16 @@ class Table:
         free = 1 / speedup - self.rest - layers * self.layer
         return free / (layers * (heads * self.head + neurons * self.neuron))
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`."""
+    def shape(self, speedup: float, depth: float) -> Shape | None:
+        """See `Speeds.shape`; fewer layers, left whole, may be faster than was asked for."""
         whole = len(self.shapes)
         layers = max(1, round(depth * whole))
         keep = round(min(1.0, self.keep(layers, speedup)), 2)
         if keep < LEAST_KEEP or (keep == 1.0 and layers == whole):
             return None
         cuts: list[Link] = [link("prune", layers=layers)] if layers < whole else []
-        return (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
+        chain = (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
+        return Shape(chain, self.speedup(layers, keep), depth)
 
     def _each(self) -> tuple[float, float]:
         heads, neurons = zip(*self.shapes, strict=True)
@@ -68,16 +82,17 @@ class ByOperations:
     For convolutional networks, and in a quick search, where a table would take the time that building takes.
     """
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`; layers are never dropped."""
+    def shape(self, speedup: float, depth: float) -> Shape | None:
+        """See `Speeds.shape`; layers are never dropped."""
         keep = round(1 / speedup, 2)
-        return (link("prune", keep=keep),) if depth == 1.0 and LEAST_KEEP <= keep < 1.0 else None
+        is_possible = depth == 1.0 and LEAST_KEEP <= keep < 1.0
+        return Shape((link("prune", keep=keep),), 1 / keep, depth) if is_possible else None
 
 
 class Speeds(Protocol):
     """What says which pruning is how fast."""
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
+    def shape(self, speedup: float, depth: float) -> Shape | None:
         """The pruning that should be so many times as fast as the whole network, with this part (0-1) of its layers.
 
         None where there is no such pruning.
