@@ -301,13 +301,13 @@ def _rows(search: Search, board: Leaderboard, best: Standing, reason: str) -> tu
             fate = refusal(standing, board, search.request) or f"behind {behind}: see the leaderboard"
         elif failure is not None:
             fate = f"failed: {failure}"
-        elif found is None and name in untried:
-            fate = "no time left to try it"
+        elif found is None:
+            fate = "no time left to try it" if name in untried else "no longer there, where it was built"
         elif judged is not None and judged.verdict == "hopeless":
             fate = f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
         elif timed is not None:
-            fate = "slower than those that were measured to the end"
-        elif judged is not None and found is not None and found.manifest.format != search.root.manifest.format:
+            fate = search.contender(name).behind
+        elif judged is not None and found.manifest.format != search.root.manifest.format:
             fate = "not compared: timing it beside the float export failed, or took too long"
         else:
             fate = "a stage on the way to others"

@@ -113,14 +113,9 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
         if lost > request.max_drop_points + _ROUNDING:
             up_to = "may lose" if request.strict else "loses"
             return f"{up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
-    if request.max_size_bytes is not None and standing.candidate.size_bytes > request.max_size_bytes:
-        return f"has {standing.candidate.size_bytes / 1e6:.1f} MB, more than --max-size"
-    memory = standing.peak_rss_bytes
-    if request.max_memory_bytes is not None and memory is not None and memory > request.max_memory_bytes:
-        return f"takes {memory / 1e6:.0f} MB of memory, more than --max-memory"
-    latency = standing.p50_ns
-    if request.max_latency_ns is not None and latency is not None and latency > request.max_latency_ns:
-        return f"takes {latency / 1e6:.2f} ms, more than --max-latency"
+    broken = request.broken_by(standing.candidate.size_bytes, standing.peak_rss_bytes, standing.p50_ns)
+    if broken is not None:
+        return broken
     baseline = _baseline(board)
     if standing is baseline:
         return None

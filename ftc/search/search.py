@@ -320,28 +320,30 @@ class Search:
         if not ratios:
             built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
             return tuple(built[: finalists.SLOTS]), "nothing was timed", {}
-        known = [self._contender(name, ratio) for name, ratio in ratios.items()]
+        known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
         return finalists.chosen(known), why, ratios
 
-    def _contender(self, name: str, ratio: float) -> Contender:
+    def contender(self, name: str) -> Contender:
+        """What speaks for a candidate that was judged and timed, and what against it."""
         judged, timed, artifact = self.store.judged(name), self.store.timed(name), self.store.of(name)
         assert judged is not None, "candidates are"
         assert timed is not None, "candidates are"
         assert artifact is not None, "candidates are"
-        request = self.request
-        size, over = artifact.manifest.facts.size_bytes, judged.points - self.judging.allowed_points
-        limits = (
-            (size, request.max_size_bytes),
-            (timed.peak_rss_bytes, request.max_memory_bytes),
-            (timed.p50_ns, request.max_latency_ns),
-        )
-        breaks = any(value is not None and most is not None and value > most for value, most in limits)
+        size, is_about_size = artifact.manifest.facts.size_bytes, self.request.objective is Objective.SIZE
+        broken = self.request.broken_by(size, timed.peak_rss_bytes, timed.p50_ns)
+        allowed = self.judging.allowed_points
+        over = judged.points - allowed
+        if over > 0:
+            behind = f"loses {judged.points:.2f} points on the rows that judge, more than {allowed:.3g}"
+        else:
+            behind = f"{'larger' if is_about_size else 'slower'} than the best of those that were measured to the end"
         return Contender(
             name,
-            merit=-size if request.objective is Objective.SIZE else ratio,
-            hope=Hope.NONE if breaks or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
+            merit=-size if is_about_size else timed.ratio,
+            hope=Hope.NONE if broken or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
             is_plain=name in map(key, self.first),
+            behind=broken or behind,
         )
 
     def candidates(self) -> dict[str, float]:
