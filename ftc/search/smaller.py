@@ -102,6 +102,13 @@ class Smaller:
 
         What pruning loses grows between the speeds that were tried about as a line does.
         """
+        if all(self._lost(shape) is None for shape in shapes):
+            # nothing is known of what pruning loses: nothing to choose by, and no choice to be written down
+            store = self.search.store
+            whys = {store.failure(s.chain) or store.failed(key(s.chain)) or "no time left" for s in shapes}
+            said = "; ".join(sorted(why.splitlines()[0] for why in whys)) or "none would be fast enough"
+            self.search.tell(f"no smaller network was judged: {said}")
+            return None
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             allowed = self.search.judging.allowed_points / _TRAINING_LEAVES
