@@ -54,12 +54,14 @@ def bench(
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
     :param choose: what chooses the winner of this run, instead of the ranking
-    :raises InputError: if there are no candidates, no GPU where one is asked for, something else than results stands
-        at `results_path`, another process is measuring into it, or there is no run to go on with under these conditions
+    :raises InputError: if there are no candidates or one of them twice, no GPU where one is asked for, something else
+        than results stands at `results_path`, another process is measuring into it, or there is no run to go on with
+        under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
         raise InputError("nothing to measure: give at least one artifact or checkpoint.")
+    _check_distinct(candidates)
     options = options or Options()
     gpu = chosen().gpu if options.device == "cuda" else None
     if results_path is not None:
@@ -132,6 +134,17 @@ def _measure(
     for found in after:
         caution(str(found))
     return *before, *after
+
+
+def _check_distinct(candidates: Sequence[Artifact]) -> None:
+    first: dict[str, Artifact] = {}
+    for artifact in candidates:
+        if artifact.manifest.id in first:
+            raise InputError(
+                f"{first[artifact.manifest.id].path} and {artifact.path} have the same id, {artifact.manifest.id}, by "
+                "which results are told apart: give one of them."
+            )
+        first[artifact.manifest.id] = artifact
 
 
 def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:

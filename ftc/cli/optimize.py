@@ -96,7 +96,8 @@ def optimize(
     latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
     and judge; those of --eval give the final score and nothing else. If nothing qualifies, the baseline wins.
 
-    The same command goes on after a crash. Ctrl-C ends the search with the best so far.
+    The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
+    the same command to go on.
 
     \b
     ftc optimize ckpt/ --data train.csv --eval test.csv                      20 minutes, one point

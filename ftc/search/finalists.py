@@ -29,12 +29,14 @@ class Contender:
 
     :param merit: what is sought most of: speed, or for size bytes below 0
     :param is_plain: whether it needed no training and no pruning
+    :param behind: why others come before it, if they do
     """
 
     key: str
     merit: float
     hope: Hope
     is_plain: bool
+    behind: str
 
 
 def chosen(contenders: Sequence[Contender]) -> tuple[str, ...]:

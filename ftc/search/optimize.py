@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
     from bench.standing import Standing
     from ftc.data import Dataset
+    from ftc.search.search import Search
     from ftc.search.workshop import Workshop
 
 PLACE = "search"
@@ -121,14 +122,6 @@ def optimize(
     if force:
         set_aside(planned.journal)
     store = Store(Journal(planned.journal))
-    ended = store.ended()
-    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
-        say("searched already with just this request and these rows; --force searches anew")
-        return _result(planned, store, board)
-    if store.begun() is None:
-        store.add(lambda _at: planned.begun())
-    else:
-        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
     search = Search(
         root=planned.root,
         given=planned.declared,
@@ -142,12 +135,20 @@ def optimize(
         fixed=bool(recipe),
         final=planned.final,
     )
+    ended = store.ended()
+    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
+        say("searched already with just this request and these rows; --force searches anew")
+        return _result(planned, search, board)
+    if store.begun() is None:
+        store.add(lambda _at: planned.begun())
+    else:
+        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
     finalists = search.run()
     began = time.monotonic()
-    board = _measured(planned, store, finalists, search.judging.allowed_points, artifacts)
-    best, _, reason = choose(board, planned.request)
+    board = _measured(planned, search, finalists, artifacts)
+    best, _, reason = choose(board, planned.request, search.untried())
     store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
-    return _result(planned, store, board)
+    return _result(planned, search, board)
 
 
 def prepare(
@@ -230,22 +231,21 @@ def _machine(threads: int | None) -> tuple[str, ...]:
     return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
 
 
-def _measured(
-    planned: Planned, store: Store, finalists: Sequence[str], allowed_points: float, artifacts: Path
-) -> Leaderboard:
+def _measured(planned: Planned, search: Search, finalists: Sequence[str], artifacts: Path) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
     from bench.results import FILE_NAME
     from bench.run import bench
     from ftc.search.request import Objective
 
-    chosen = [store.artifact(plan.REFERENCE), *map(store.of, finalists)]
-    candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
+    chosen = [planned.root, search.store.artifact(plan.REFERENCE), *map(search.store.of, finalists)]
+    # a recipe may spell out the options of the baseline, and make it a second time
+    candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
     request = planned.request
     options = Options(
         threads=request.threads,
         time_budget_s=pace.timing_s(request.budget_s),
-        max_drop_points=max(0.0, allowed_points),
+        max_drop_points=max(0.0, search.judging.allowed_points),
         seed=request.seed,
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
     )
@@ -255,18 +255,19 @@ def _measured(
         data=planned.final,
         options=options,
         results_path=artifacts / FILE_NAME,
-        choose=lambda board: choice(board, request),
+        choose=lambda board: choice(board, request, search.untried()),
     )
 
 
-def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
-    best, is_better, reason = choose(board, planned.request)
+def _result(planned: Planned, search: Search, board: Leaderboard) -> Result:
+    best, is_better, reason = choose(board, planned.request, search.untried())
+    store = search.store
     return Result(
         winner=Path(best.candidate.path),
         is_better=is_better,
         reason=reason,
         board=board,
-        rows=_rows(planned, store, board, best, reason),
+        rows=_rows(search, board, best, reason),
         journal=planned.journal,
         seconds=store.journal.elapsed_s,
         building_s=store.building_s,
@@ -274,31 +275,39 @@ def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
     )
 
 
-def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
+def _rows(search: Search, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
     from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
 
+    store, untried = search.store, search.untried()
     standings = {standing.candidate.id: standing for standing in board.standings}
     finished = [e.key for e in store.journal.entries if isinstance(e, (Built, Failed))]
+    planned_first = [name for name in map(key, search.first) if name in finished]  # as twins are told apart by it
+    first: dict[str, str] = {}  # of each artifact, by its id, the row that tells of it
     rows = []
-    for name in dict.fromkeys(name for name in finished if name != TABLE):
+    for name in dict.fromkeys(name for name in [*planned_first, *finished, *untried] if name != TABLE):
         found, failure = store.of(name), store.failed(name)
+        twin = first.setdefault(found.manifest.id, name) if found is not None else name
         judged, timed, predicted = store.judged(name), store.timed(name), store.predicted(name)
         standing = standings.get(found.manifest.id) if found is not None else None
         measured = timed.ratio if timed is not None else None
         drop = judged.points if judged is not None else None
-        if standing is best:
+        if twin != name:
+            fate = f"the same as {twin}"
+        elif standing is best:
             fate = f"won: {reason}"
         elif standing is not None:
             behind = best.candidate.name
-            fate = refusal(standing, board, planned.request) or f"behind {behind}: see the leaderboard"
+            fate = refusal(standing, board, search.request) or f"behind {behind}: see the leaderboard"
         elif failure is not None:
             fate = f"failed: {failure}"
+        elif found is None:
+            fate = "no time left to try it" if name in untried else "no longer there, where it was built"
         elif judged is not None and judged.verdict == "hopeless":
             fate = f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
         elif timed is not None:
-            fate = "slower than those that were measured to the end"
-        elif judged is not None and found is not None and found.manifest.format != planned.root.manifest.format:
+            fate = search.contender(name).behind
+        elif judged is not None and found.manifest.format != search.root.manifest.format:
             fate = "not compared: timing it beside the float export failed, or took too long"
         else:
             fate = "a stage on the way to others"

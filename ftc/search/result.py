@@ -60,31 +60,32 @@ class Result:
     measuring_s: float
 
 
-def choice(board: Leaderboard, request: Request) -> Choice:
-    """The winner by all that the request asks for, as it is written down with the run."""
+def choice(board: Leaderboard, request: Request, untried: Sequence[str] = ()) -> Choice:
+    """The winner by all that the request asks for, as it is written down with the run; see `choose`."""
     from ftc.measurement import Choice
 
-    best, _, reason = choose(board, request)
+    best, _, reason = choose(board, request, untried)
     others = [s for s in board.standings if s is not best and not s.candidate.is_root]
     refused = {s.candidate.id: why for s in others if (why := refusal(s, board, request)) is not None}
     return Choice(best.candidate.id if best.verdict != "failed" else None, reason, refused)
 
 
-def choose(board: Leaderboard, request: Request) -> tuple[Standing, bool, str]:
+def choose(board: Leaderboard, request: Request, untried: Sequence[str] = ()) -> tuple[Standing, bool, str]:
     """The best candidate of the final measurement inside all limits; the baseline if there is none.
 
+    :param untried: keys of what there was no time to try
     :return: its standing, whether it is better than the baseline, and why it was chosen
     """
     baseline = _baseline(board)
     refusals = {id(standing): refusal(standing, board, request) for standing in board.standings}
     fit = [s for s in board.standings if refusals[id(s)] is None and s is not baseline and not s.candidate.is_root]
     if not fit:
-        reasons = {
-            f"{s.candidate.name}: {why}"
-            for s in board.standings
-            if (why := refusals[id(s)]) is not None and s is not baseline
-        }
-        return baseline, False, "nothing qualifies: " + ("; ".join(sorted(reasons)) or "nothing was built")
+        others = [s for s in board.standings if s is not baseline and not s.candidate.is_root]
+        reasons = sorted({f"{s.candidate.name}: {why}" for s in others if (why := refusals[id(s)]) is not None})
+        if untried:
+            more = f" and {len(untried) - 1} more" if len(untried) > 1 else ""
+            reasons.append(f"no time to try {untried[0]}{more}; give a longer --time-budget")
+        return baseline, False, "nothing qualifies: " + ("; ".join(reasons) or "nothing came to the final measurement")
     best = min(fit, key=_order(request.objective))
     return best, True, _reason(best, request)
 
@@ -112,14 +113,9 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
         if lost > request.max_drop_points + _ROUNDING:
             up_to = "may lose" if request.strict else "loses"
             return f"{up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
-    if request.max_size_bytes is not None and standing.candidate.size_bytes > request.max_size_bytes:
-        return f"has {standing.candidate.size_bytes / 1e6:.1f} MB, more than --max-size"
-    memory = standing.peak_rss_bytes
-    if request.max_memory_bytes is not None and memory is not None and memory > request.max_memory_bytes:
-        return f"takes {memory / 1e6:.0f} MB of memory, more than --max-memory"
-    latency = standing.p50_ns
-    if request.max_latency_ns is not None and latency is not None and latency > request.max_latency_ns:
-        return f"takes {latency / 1e6:.2f} ms, more than --max-latency"
+    broken = request.broken_by(standing.candidate.size_bytes, standing.peak_rss_bytes, standing.p50_ns)
+    if broken is not None:
+        return broken
     baseline = _baseline(board)
     if standing is baseline:
         return None

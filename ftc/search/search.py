@@ -17,7 +17,7 @@ from ftc.errors import RunError
 from ftc.search import finalists, job, plan
 from ftc.search.finalists import Contender, Hope
 from ftc.search.forms import Forms
-from ftc.search.journal import Built, Failed, Timed
+from ftc.search.journal import Built, Decided, Failed, Timed
 from ftc.search.judging import PACE, SLACK_POINTS, Judging
 from ftc.search.links import Chain, Link, digest, key
 from ftc.search.request import Effort, Objective
@@ -63,6 +63,9 @@ FORMS: Final = "forms"
 SOONEST: Final = "soonest form"
 """The stage at which the form of untrained networks is chosen."""
 
+_TIME = "time for "
+"""What stages begin with at which it is seen whether there is time to try something."""
+
 
 @dataclass(slots=True)
 class Search:
@@ -94,7 +97,8 @@ class Search:
     def run(self) -> tuple[str, ...]:
         """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
 
-        Once they are chosen, and stand where they were built, a search that goes on has only to measure them.
+        Once they are chosen, and stand where they were built, a search that goes on has only to measure them. What an
+        interrupt leaves to choose from is not written down: until its measurement is over, the search may go on.
         """
         chosen = self.store.decided(FINALISTS)
         if chosen is not None and all(self.store.of(name) is not None for name in chosen.choice):
@@ -106,8 +110,9 @@ class Search:
                 if forms:
                     Smaller(self, forms).run()
         except KeyboardInterrupt:
-            say("stopping: the best so far is measured; Ctrl-C again ends without it")
-        return self._finalists()
+            say("stopping: the best so far is measured; Ctrl-C again ends without it, for the same command to go on")
+            return self._finalists()[0]
+        return self.store.choose(FINALISTS, self._finalists).choice
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
@@ -115,18 +120,31 @@ class Search:
         final_s = known.numbers["final_s"] if known is not None else 0.0
         return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, final_s) - self.store.elapsed_s
 
+    def has_time(self, name: str, is_time: bool) -> bool:
+        """Whether there was time to try something when this was first asked.
+
+        A search that goes on is at another time: it would try what was left out, or leave out what was begun.
+        """
+        said = "there is time to try it" if is_time else "no time left to try it"
+        decided = self.store.choose(_TIME + name, lambda: ((name,) if is_time else (), said, {}))
+        if not decided.choice:
+            self.tell(f"no time left to try {name}")
+        return bool(decided.choice)
+
+    def untried(self) -> tuple[str, ...]:
+        """Keys of what there was no time to try."""
+        asked = (e for e in self.store.journal.entries if isinstance(e, Decided) and e.stage.startswith(_TIME))
+        return tuple(decided.stage.removeprefix(_TIME) for decided in asked if not decided.choice)
+
     def _without_training(self) -> None:
-        """Build and compare what needs no training, as much of it as leaves time for the rest."""
+        """Build and compare what needs no training, as much of it as leaves time for the rest, but one at least."""
         slots = self.workshop.slots
+        others = [chain for chain in self.first if chain != plan.REFERENCE]
+        needed = self.first if self.fixed else (plan.REFERENCE, *others[:1])
         for start in range(0, len(self.first), slots):
+            is_early = self.store.elapsed_s <= _FIRST_SHARE[self.request.effort] * self.request.budget_s
             wanted = self.first[start : start + slots]
-            late = self.store.elapsed_s > _FIRST_SHARE[self.request.effort] * self.request.budget_s
-            if late and start and not self.fixed:
-                for chain in wanted:
-                    if self.store.artifact(chain) is None:
-                        self.tell(f"not tried, to leave time for the rest: {key(chain)}")
-            else:
-                self.build(wanted)
+            self.build([chain for chain in wanted if chain in needed or self.has_time(key(chain), is_early)])
         self._compare(self.first)
 
     # ------------------------------------------------------------------ building
@@ -173,11 +191,21 @@ class Search:
 
     def _compare(self, chains: Sequence[Chain]) -> None:
         """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
-        for chain in chains:
+        distinct = self._distinct(chains)
+        for chain in distinct:
             self.judging.judge(chain)
-        new = [name for name in map(key, chains) if self.store.timed(name) is None and self._is_fit(name)]
+        new = [name for name in map(key, distinct) if self.store.timed(name) is None and self._is_fit(name)]
         if new:
             self._time(new)
+
+    def _distinct(self, chains: Sequence[Chain]) -> tuple[Chain, ...]:
+        """Those that were built; of several that made the same artifact, a default spelled out, the first."""
+        first: dict[str, Chain] = {}
+        for chain in chains:
+            artifact = self.store.artifact(chain)
+            if artifact is not None:
+                first.setdefault(artifact.manifest.id, chain)
+        return tuple(first.values())
 
     def _is_fit(self, name: str) -> bool:
         judged = self.store.judged(name)
@@ -270,9 +298,9 @@ class Search:
         """Bring a network into forms, and compare."""
         for form in forms:
             whole = chain + form
-            if not whatever_the_time and self.left_s() < _SMALLER * self.form_s(form):
-                self.tell(f"no time left for {key(whole)}")
-            elif self.store.artifact(chain) is not None:
+            if self.store.artifact(chain) is None:
+                continue
+            if whatever_the_time or self.has_time(key(whole), self.left_s() >= _SMALLER * self.form_s(form)):
                 self.build([whole])
                 self._compare([whole])
 
@@ -283,38 +311,39 @@ class Search:
 
     # ------------------------------------------------------------------ the end
 
-    def _finalists(self) -> tuple[str, ...]:
-        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed."""
+    def _finalists(self) -> tuple[tuple[str, ...], str, dict[str, float]]:
+        """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed.
 
-        def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            ratios = self.candidates()
-            if not ratios:
-                built = [key(c) for c in self.first if c != plan.REFERENCE and self.store.artifact(c) is not None]
-                return built[: finalists.SLOTS], "nothing was timed", {}
-            known = [self._contender(name, ratio) for name, ratio in ratios.items()]
-            why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
-            return finalists.chosen(known), why, ratios
+        :return: their keys, why they were chosen, and the speeds of all
+        """
+        ratios = self.candidates()
+        if not ratios:
+            built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
+            return tuple(built[: finalists.SLOTS]), "nothing was timed", {}
+        known = [self.contender(name) for name in ratios]
+        why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
+        return finalists.chosen(known), why, ratios
 
-        return self.store.choose(FINALISTS, choose).choice
-
-    def _contender(self, name: str, ratio: float) -> Contender:
+    def contender(self, name: str) -> Contender:
+        """What speaks for a candidate that was judged and timed, and what against it."""
         judged, timed, artifact = self.store.judged(name), self.store.timed(name), self.store.of(name)
         assert judged is not None, "candidates are"
         assert timed is not None, "candidates are"
         assert artifact is not None, "candidates are"
-        request = self.request
-        size, over = artifact.manifest.facts.size_bytes, judged.points - self.judging.allowed_points
-        limits = (
-            (size, request.max_size_bytes),
-            (timed.peak_rss_bytes, request.max_memory_bytes),
-            (timed.p50_ns, request.max_latency_ns),
-        )
-        breaks = any(value is not None and most is not None and value > most for value, most in limits)
+        size, is_about_size = artifact.manifest.facts.size_bytes, self.request.objective is Objective.SIZE
+        broken = self.request.broken_by(size, timed.peak_rss_bytes, timed.p50_ns)
+        allowed = self.judging.allowed_points
+        over = judged.points - allowed
+        if over > 0:
+            behind = f"loses {judged.points:.2f} points on the rows that judge, more than {allowed:.3g}"
+        else:
+            behind = f"{'larger' if is_about_size else 'slower'} than the best of those that were measured to the end"
         return Contender(
             name,
-            merit=-size if request.objective is Objective.SIZE else ratio,
-            hope=Hope.NONE if breaks or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
+            merit=-size if is_about_size else timed.ratio,
+            hope=Hope.NONE if broken or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
             is_plain=name in map(key, self.first),
+            behind=broken or behind,
         )
 
     def candidates(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from ftc.search import plan
 from ftc.search.journal import Predicted
 from ftc.search.links import Chain, key, link
 from ftc.search.request import Effort
-from ftc.search.speeds import speeds_of
+from ftc.search.speeds import Shape, speeds_of
 
 if TYPE_CHECKING:
     from ftc.search.search import Search
@@ -34,19 +34,6 @@ _NEAR = 0.93
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """A pruning that may be built.
-
-    :param speedup: how many times as fast as the unpruned network it should be in the form that was fastest
-    :param depth: the part (0-1) of the layers that it keeps
-    """
-
-    chain: Chain
-    speedup: float
-    depth: float
-
-
-@dataclass(frozen=True, slots=True)
 class Smaller:
     """The part of a search that prunes and trains.
 
@@ -63,12 +50,9 @@ class Smaller:
         if speeds is None:
             return
         effort = search.request.effort
-        shapes = [
-            Shape(chain, tier, depth)
-            for tier in plan.TIERS[effort]
-            for depth in plan.DEPTHS[effort]
-            if (chain := speeds.chain(tier, depth)) is not None
-        ]
+        aims = [(tier, depth) for tier in plan.TIERS[effort] for depth in plan.DEPTHS[effort]]
+        found = [shape for aim in aims if (shape := speeds.shape(*aim)) is not None]
+        shapes = list({shape.chain: shape for shape in found}.values())  # fewer layers may do for several tiers
         for shape in shapes:
             self._predict(shape.chain, shape.speedup, search.soonest_form())
         self._look(shapes)
@@ -84,10 +68,11 @@ class Smaller:
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Build shapes, so far as there is time to make something of them, and judge them."""
-        if self.search.left_s() > self.search.form_s(self.forms[0]):
-            self.search.build([shape.chain for shape in shapes])
-            for shape in shapes:
-                self.search.judging.judge(shape.chain)
+        is_time = self.search.left_s() > self.search.form_s(self.forms[0])
+        wanted = [shape.chain for shape in shapes if self.search.has_time(key(shape.chain), is_time)]
+        self.search.build(wanted)
+        for chain in wanted:
+            self.search.judging.judge(chain)
 
     def _predict(self, chain: Chain, speedup: float, forms: Sequence[Chain]) -> None:
         """What a shape should reach in forms: as much more than the whole network in each, as in the table's form."""
@@ -117,6 +102,13 @@ class Smaller:
 
         What pruning loses grows between the speeds that were tried about as a line does.
         """
+        if all(self._lost(shape) is None for shape in shapes):
+            # nothing is known of what pruning loses: nothing to choose by, and no choice to be written down
+            store = self.search.store
+            whys = {store.failure(s.chain) or store.failed(key(s.chain)) or "no time left" for s in shapes}
+            said = "; ".join(sorted(why.splitlines()[0] for why in whys)) or "none would be fast enough"
+            self.search.tell(f"no smaller network was judged: {said}")
+            return None
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             allowed = self.search.judging.allowed_points / _TRAINING_LEAVES
@@ -127,20 +119,19 @@ class Smaller:
                 return [], "no pruning is near enough to be trained back into the budget", numbers
             speedup, depth = best
             near = [s for s in shapes if s.depth == depth and abs(s.speedup / speedup - 1) < 1 - _NEAR]
-            chain = near[0].chain if near else speeds.chain(speedup, depth)
-            if chain is None:
+            shape = near[0] if near else speeds.shape(speedup, depth)
+            if shape is None:
                 return [], "no shape is so fast", numbers
             why = f"the fastest that training should bring back, at {speedup:.2f} times the unpruned one's speed"
-            return [key(chain)], why, {**numbers, "speedup": speedup, "depth": depth}
+            return [key(shape.chain)], why, {**numbers, "speedup": speedup, "depth": depth}
 
         decided = self.search.store.choose("training", choose)
         if not decided.choice:
             self.search.tell(decided.why)
             return None
         speedup, depth = decided.numbers["speedup"], decided.numbers["depth"]
-        known = next((s.chain for s in shapes if [key(s.chain)] == list(decided.choice)), None)
-        chain = known or speeds.chain(speedup, depth)
-        return None if chain is None else Shape(chain, speedup, depth)
+        known = next((shape for shape in shapes if key(shape.chain) == decided.choice[0]), None)
+        return known or speeds.shape(speedup, depth)
 
     def _tried(self, shapes: Sequence[Shape], depth: float) -> list[tuple[float, float]]:
         """Speeds of one depth with the points that were lost, slowest first; the whole network loses none."""

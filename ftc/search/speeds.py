@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from compress.convolutional import has_attention
 from ftc.search import job, plan
-from ftc.search.journal import Decided, Failed
+from ftc.search.journal import Decided
 from ftc.search.links import Chain, Link, key, link
 from ftc.search.request import Effort
 from ftc.search.store import TABLE
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 LEAST_KEEP = 0.12
 """Of the layers' parameters: what is left of less has answered at random in all that was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A pruning that may be built.
+
+    :param speedup: how many times as fast as the unpruned network it should be in the form that was fastest
+    :param depth: the part (0-1) of the layers that it keeps
+    """
+
+    chain: Chain
+    speedup: float
+    depth: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +59,16 @@ class Table:
         free = 1 / speedup - self.rest - layers * self.layer
         return free / (layers * (heads * self.head + neurons * self.neuron))
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`."""
+    def shape(self, speedup: float, depth: float) -> Shape | None:
+        """See `Speeds.shape`; fewer layers, left whole, may be faster than was asked for."""
         whole = len(self.shapes)
         layers = max(1, round(depth * whole))
         keep = round(min(1.0, self.keep(layers, speedup)), 2)
         if keep < LEAST_KEEP or (keep == 1.0 and layers == whole):
             return None
         cuts: list[Link] = [link("prune", layers=layers)] if layers < whole else []
-        return (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
+        chain = (*cuts, link("prune", keep=keep)) if keep < 1.0 else tuple(cuts)
+        return Shape(chain, self.speedup(layers, keep), depth)
 
     def _each(self) -> tuple[float, float]:
         heads, neurons = zip(*self.shapes, strict=True)
@@ -68,16 +82,17 @@ class ByOperations:
     For convolutional networks, and in a quick search, where a table would take the time that building takes.
     """
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
-        """See `Speeds.chain`; layers are never dropped."""
+    def shape(self, speedup: float, depth: float) -> Shape | None:
+        """See `Speeds.shape`; layers are never dropped."""
         keep = round(1 / speedup, 2)
-        return (link("prune", keep=keep),) if depth == 1.0 and LEAST_KEEP <= keep < 1.0 else None
+        is_possible = depth == 1.0 and LEAST_KEEP <= keep < 1.0
+        return Shape((link("prune", keep=keep),), 1 / keep, depth) if is_possible else None
 
 
 class Speeds(Protocol):
     """What says which pruning is how fast."""
 
-    def chain(self, speedup: float, depth: float) -> Chain | None:
+    def shape(self, speedup: float, depth: float) -> Shape | None:
         """The pruning that should be so many times as fast as the whole network, with this part (0-1) of its layers.
 
         None where there is no such pruning.
@@ -89,7 +104,9 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
     """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out."""
     if search.request.effort is Effort.QUICK or not has_attention(search.root):
         return ByOperations()
-    known = search.store.decided(TABLE) or _timed_table(search, form)
+    known = search.store.decided(TABLE)
+    if known is None and search.store.failed(TABLE) is None:
+        known = _timed_table(search, form)
     if known is None:
         return None
     return Table(
@@ -102,9 +119,9 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
 
 
 def _timed_table(search: Search, form: Chain) -> Decided | None:
-    """The table as it is timed now, and written down; None if that failed, or there is no time to use it."""
+    """The table as it is timed now; None if that failed, or there is no time to use it. Either is written down."""
     if search.left_s() <= 0:
-        search.tell("no latency table: no time is left to build what it would promise")
+        search.fail(TABLE, "no time is left to build what it would promise", 0.0)
         return None
     options: Mapping[str, object] = dict(form[-1].options)
     task, layers = open_task(search.root), _layers_of(search)
@@ -121,9 +138,7 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
     )
     (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
     if done.result is None:
-        reason = done.failure or "failed without a word"
-        search.store.add(lambda at: Failed(TABLE, reason, done.seconds, at))
-        search.tell(f"no latency table: {reason.splitlines()[0]}")
+        search.fail(TABLE, done.failure or "failed without a word", done.seconds)
         return None
     told = done.result
     numbers = {name: float(told[name]) for name in ("rest", "layer", "head", "neuron")}

@@ -184,6 +184,13 @@ def test_when_all_fail_the_run_fails(text_onnx: Artifact, tmp_path: Path) -> Non
         bench([replace(text_onnx, path=copy)], options=QUICK)
 
 
+def test_one_artifact_is_not_measured_twice_in_a_run(text_onnx: Artifact, tmp_path: Path) -> None:
+    twin, results = replace(text_onnx, path=tmp_path / "twin"), tmp_path / "b.jsonl"
+    with pytest.raises(InputError, match=f"and {twin.path} have the same id, .* give one of them"):
+        bench([text_onnx, twin], options=QUICK, results_path=results)
+    assert not results.exists(), "a run that could not be read again is not begun"
+
+
 def test_options_are_refused_before_anything_starts(text_onnx: Artifact) -> None:
     with pytest.raises(InputError, match="cpu or cuda, got 'abacus'"):
         Options(device="abacus")

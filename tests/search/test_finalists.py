@@ -10,7 +10,7 @@ import pytest
 from bench import screening
 from ftc.search import plan
 from ftc.search.journal import Decided, Timed
-from ftc.search.links import key
+from ftc.search.links import key, link
 from ftc.search.request import Objective, Request
 from ftc.search.search import Search
 from tests.search import made
@@ -61,12 +61,28 @@ def test_once_the_finalists_are_chosen_nothing_more_is_built(tmp_path: Path) -> 
     assert sum(isinstance(entry, Timed) for entry in search.store.journal.entries) == 2
 
 
+def test_stopped_twice_a_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_search: Search) -> None:
+        raise KeyboardInterrupt
+
+    search = made.search(tmp_path, Request(objective=Objective.SIZE), (DYNAMIC, STATIC))
+    made.know(search, DYNAMIC, 2.0)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Search, "_without_training", interrupted)
+        assert search.run() == (key(DYNAMIC),)
+    resumed = made.search(tmp_path, Request(objective=Objective.SIZE), (DYNAMIC, STATIC))
+    monkeypatch.setattr(Search, "_compare", lambda _self, _chains: None)
+    resumed.run()
+    assert isinstance(resumed.workshop, Idle)
+    assert key(STATIC) in resumed.workshop.worked, "its measurement was stopped, too"
+
+
 def test_what_is_inside_the_budget_comes_first_and_the_fastest_keeps_a_slot(tmp_path: Path) -> None:
     search = made.search(tmp_path, Request(), (DYNAMIC,))
     for keep, ratio, points in ((0.3, 6.0, 2.5), (0.35, 5.0, 2.3), (0.4, 4.0, 2.0), (0.6, 3.0, 0.2), (0.1, 9.0, 4.5)):
         made.know(search, pruned(keep), ratio, points)
     made.know(search, DYNAMIC, 2.0, 0.1)
-    chosen = search._finalists()
+    chosen = search._finalists()[0]
     assert chosen == (key(pruned(0.6)), key(DYNAMIC), key(pruned(0.3)))
 
 
@@ -74,7 +90,24 @@ def test_what_breaks_a_limit_comes_last(tmp_path: Path) -> None:
     search = made.search(tmp_path, Request(max_size_bytes=1000, max_latency_ns=2e6), (DYNAMIC,))
     for keep, size, took in ((0.3, 1001, 1e6), (0.35, 1000, 1e6), (0.4, 900, 3e6), (0.5, 900, 1e6), (0.6, 900, 1e6)):
         made.know(search, pruned(keep), 1 / keep, size_bytes=size, p50_ns=took)
-    assert search._finalists() == (key(pruned(0.35)), key(pruned(0.5)), key(pruned(0.6)))
+    assert search._finalists()[0] == (key(pruned(0.35)), key(pruned(0.5)), key(pruned(0.6)))
+
+
+def test_what_two_chains_have_made_alike_is_judged_and_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, spelled_out = (link("export", to="onnx", graph="fused"),), (DYNAMIC[0], link("quantize", rows=256))
+    search = made.search(tmp_path, Request(), (plain, DYNAMIC, spelled_out))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, None)
+    made.know_twin(search, plain, plan.REFERENCE)
+    made.know_twin(search, spelled_out, DYNAMIC)
+    timed: list[str] = []
+    monkeypatch.setattr(Search, "_time", lambda _self, names: timed.extend(names))
+    search._compare(search.first)
+    assert timed == [key(plan.REFERENCE), key(DYNAMIC)]
+    assert search.store.judged(key(spelled_out)) is None
+    assert search._finalists()[0] == (key(DYNAMIC),), "where nothing was timed"
 
 
 def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,4 +119,4 @@ def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest
     assert search.judging.allowed_points == pytest.approx(12)
     for keep, ratio, points in ((0.3, 6.0, 14.0), (0.4, 4.0, 11.0), (0.6, 3.0, 5.0), (0.7, 2.0, 3.0)):
         made.know(search, pruned(keep), ratio, points)
-    assert search._finalists() == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.3)))
+    assert search._finalists()[0] == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.3)))

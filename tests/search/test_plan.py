@@ -68,12 +68,21 @@ def test_shapes_reach_their_tier_and_no_shape_is_the_whole(
     assert table.speedup(layers, 1.0) == pytest.approx(1.0)
     for tier in plan.TIERS[effort]:
         for depth in plan.DEPTHS[effort]:
-            chain = table.chain(tier, depth)
-            if chain is None:
+            shape = table.shape(tier, depth)
+            if shape is None:
                 continue
-            told = {name: value for link in chain for name, value in link.options}
+            told = {name: value for link in shape.chain for name, value in link.options}
             kept = float(told.get("keep", 1.0))
-            assert chain
+            assert shape.chain
             assert LEAST_KEEP <= kept <= 1
-            reached = table.speedup(int(told.get("layers", layers)), kept)
-            assert reached >= 0.93 * tier or kept == LEAST_KEEP
+            assert shape.speedup == table.speedup(int(told.get("layers", layers)), kept)
+            assert shape.speedup >= 0.93 * tier or kept == LEAST_KEEP
+
+
+def test_layers_that_are_left_whole_have_their_own_speed_whatever_was_asked_for() -> None:
+    table = Table(0.1, 0.0, 0.0, 0.9 / 12 / 1000, ((8, 1000),) * 12)
+    half = table.shape(1.4, 1 / 2)
+    assert half is not None
+    assert key(half.chain) == "prune --layers 6"
+    assert half.speedup == pytest.approx(1 / 0.55)
+    assert table.shape(1.8, 1 / 2) == half

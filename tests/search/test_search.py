@@ -20,6 +20,7 @@ import ftc
 from ftc.artifact import Artifact, open_artifact
 from ftc.data import Columns
 from ftc.errors import FtcError, InputError
+from ftc.results_file import read_results
 from ftc.search import job, pace, plan, search
 from ftc.search import optimize as module
 from ftc.search.journal import Decided, Ended, Journal, Judged
@@ -174,9 +175,7 @@ def test_without_time_to_prune_no_latency_table_is_timed(
     rows: tuple[Path, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(search._FIRST_SHARE, Effort.BALANCED, 1.0)
     workshop = Here()
     searched(text_root, rows, tmp_path, workshop, time_budget_s=30.0)
     assert workshop.worked == [key(plan.REFERENCE), key(DYNAMIC)]
@@ -204,22 +203,26 @@ def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
 
 
 @pytest.mark.usefixtures("brief")
-def test_a_candidate_that_fails_is_a_row_with_its_reason(
+def test_a_candidate_that_fails_and_one_that_is_there_already_are_rows_with_their_reasons(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
 ) -> None:
     wrong: Chain = (link("prune", layers=7), *DYNAMIC)
+    twin: Chain = (link("export", to="onnx", graph="fused"),)
     result = module.optimize(
         text_root.path,
         rows[0],
         final=rows[1],
         request=Request(max_drop=0.2, time_budget_s=600.0, threads=1),
         artifacts=tmp_path,
-        recipe=(wrong, DYNAMIC),
+        recipe=(wrong, DYNAMIC, twin),
         workshop=Here(),
     )
     failed = next(row for row in result.rows if row.key == key(wrong[:1]))
     assert "failed: --layers 7" in failed.fate
     assert any(row.key == key(DYNAMIC) and row.measured for row in result.rows)
+    assert next(row.fate for row in result.rows if row.key == key(twin)) == f"the same as {key(plan.REFERENCE)}"
+    (kept,) = read_results(tmp_path / "bench.jsonl")
+    assert len(kept.measurements) == 3, "the checkpoint, its float export and what was quantized"
 
 
 @pytest.mark.parametrize(
