@@ -117,6 +117,17 @@ def test_an_interrupted_run_names_no_winner() -> None:
     assert (row["complete"], row["verdict"]) == ("False", "ahead")
 
 
+def test_a_run_whose_self_check_failed_names_no_winner() -> None:
+    made = usual()
+    slower = measured("onnx", 5_000_000, 5)
+    again = replace(slower, candidate=replace(slower.candidate, id="again", name="onnx-again", twin_of="id-of-onnx"))
+    made = replace(made, measurements=(*made.measurements, again))
+    told = headline(made, rank(made), "onnx")
+    assert told.subject is None
+    assert told.sentence.startswith("No winner: the self-check failed: no ratio of this run is to be believed")
+    assert '<tr class="won"' not in report(found(made), "html")
+
+
 def test_the_front_leaves_out_what_is_slower_and_no_better() -> None:
     made = usual()
     twin = replace(made.measurements[1].candidate, id="again", name="onnx-again", twin_of="id-of-onnx")

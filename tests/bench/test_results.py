@@ -190,6 +190,15 @@ def test_no_winner_is_said(tmp_path: Path) -> None:
         latest_winner(tmp_path)
 
 
+def test_nothing_is_shipped_of_a_run_whose_self_check_failed(tmp_path: Path, text_onnx: Artifact) -> None:
+    made = with_id(run(measurement("torch", 8000), measurement("onnx", 4000)), "onnx", text_onnx)
+    onnx, slower = made.measurements[1], measurement("onnx", 5000)
+    again = replace(slower, candidate=replace(onnx.candidate, id="again", name="again", twin_of=onnx.candidate.id))
+    write(replace(made, measurements=(*made.measurements, again)), tmp_path / FILE_NAME)
+    with pytest.raises(InputError, match=r"the self-check failed: .*quieter machine.*ftc package ARTIFACT"):
+        latest_winner(tmp_path)
+
+
 def test_results_of_the_first_schema_are_read(tmp_path: Path) -> None:
     made = run(measurement("torch", 8000), measurement("int8", None, None, failure="damaged"))
     path = tmp_path / FILE_NAME
