@@ -130,6 +130,7 @@ class Worker:
                 stderr=self._words,
                 env=environment,
             )
+        self._is_hung = False
         answer, _ = self._ask(
             do="open",
             manifest=to_json(self._artifact.manifest),

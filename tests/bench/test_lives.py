@@ -117,6 +117,26 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
     assert not any(psutil.pid_exists(one) for known in processes.values() for one in known)
 
 
+def test_one_that_could_not_be_opened_beside_the_others_is_opened_once_more(
+    text_onnx: Artifact,
+    text_int8: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)
+    monkeypatch.setenv("OPENED", str(tmp_path / "opened"))
+    modules = {text_int8.manifest.id: "tests.bench.opens_every_other_time"}
+    path, options = tmp_path / "b.jsonl", replace(QUICK, time_budget_s=4)
+    bench([text_onnx, text_int8], options=options, modules=modules, results_path=path)
+    assert "not this time; it is opened once more, alone" in capsys.readouterr().err
+    (run,) = read_results(path)
+    again = next(known for known in run.measurements if known.candidate.id == text_int8.manifest.id)
+    assert again.failure is None
+    assert sorted(set(again.processes.values())) == list(range(again.turns[-1].process + 1))
+    assert again.turns[-1].process >= 1
+
+
 def test_one_that_cannot_be_opened_again_is_a_row_with_its_reason(
     text_onnx: Artifact, text_int8: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
