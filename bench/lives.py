@@ -75,8 +75,14 @@ class Lives:
         if self._end_s - began < self._cost_s + self._life_s / 2:
             return {}  # what is left would go into starting them
         with ThreadPoolExecutor(available_cores()) as threads:
-            opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
-            reasons = dict(zip(names, opened, strict=True))
+            try:
+                opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
+                reasons = dict(zip(names, opened, strict=True))
+            except BaseException:  # the end of the block would wait for all of them, each as long as it may take
+                threads.shutdown(wait=False, cancel_futures=True)
+                for name in names:
+                    self.trials[name].worker.give_up()
+                raise
         for name in names:
             trial = self.trials[name]
             reasons[name] = reasons[name] or self._warmed(trial)

@@ -79,7 +79,7 @@ class Worker:
         self._artifact, self._threads, self._device = artifact, threads, device
         self._cores, self.limit_s, self._module = cores, limit_s, module
         self._variant = variant
-        self._is_hung = self._may_be_stopped = False
+        self._is_hung = self._is_given_up = self._may_be_stopped = False
         self._row_s = 0.0
         self._sizes: list[list[int]] = []
         self._words: IO[bytes] | None = None
@@ -108,6 +108,12 @@ class Worker:
                     stream.close()  # type: ignore[union-attr]
             self.process = None
 
+    def give_up(self) -> None:
+        """End the process, and any that is started yet: a thread that waits for its answer waits no more."""
+        self._is_given_up = True
+        if (process := self.process) is not None:
+            process.kill()
+
     def open(self) -> dict[str, Any]:
         """Start the process and open the candidate in it.
 
@@ -131,6 +137,8 @@ class Worker:
                 env=environment,
             )
         self._is_hung = False
+        if self._is_given_up:
+            self.process.kill()
         answer, _ = self._ask(
             do="open",
             manifest=to_json(self._artifact.manifest),
