@@ -105,7 +105,7 @@ def _measure(
     with ExitStack() as stack:
         trials = [
             Trial(
-                candidate,
+                log.of(candidate.id).candidate,
                 stack.enter_context(
                     Worker(
                         artifact,

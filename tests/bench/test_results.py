@@ -83,6 +83,17 @@ def test_an_interrupted_run_keeps_what_it_found(tmp_path: Path) -> None:
     assert [len(known.turns) for known in found.measurements] == [1, 1]
 
 
+def test_candidates_of_one_name_have_their_ids_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    first, second = measurement("int8", 2000), measurement("int8", 4000)
+    second = replace(second, candidate=replace(second.candidate, id="another"))
+    write(run(measurement("torch", 8000), first, second), path)
+    (found,) = read_results(path)
+    names = [known.candidate.name for known in found.measurements]
+    assert names == ["torch", "int8 (id-of-int8)", "int8 (another)"]
+    assert [known.turns[0].calls_ns[1] for known in found.measurements] == [(32000,), (8000,), (16000,)]
+
+
 def test_half_a_line_is_skipped_aloud_and_does_not_swallow_the_next_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
