@@ -18,9 +18,11 @@ from click.testing import CliRunner
 
 from bench.asking import Asked, Asking, Pace
 from bench.drive import Answers
+from bench.results import held
 from bench.statistics import floor
 from ftc.artifact import Artifact
 from ftc.cli import main
+from ftc.errors import RunError
 from serve import store
 from serve.package import Packaged
 from serve.server import Server
@@ -270,3 +272,28 @@ def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact,
     other = tmp_path / "other.jsonl"
     other.write_text("{}\n")
     assert "something else" in refused("--service", text_server.url, "--data", rows, "-o", other)
+
+
+def test_a_file_that_another_bench_has_is_refused_before_anything_is_asked(rows: Path, tmp_path: Path) -> None:
+    with fake(metadata()) as (url, heads), held(tmp_path / "service.jsonl"):
+        stderr = failed(2, "--service", url, "--data", rows, "-o", tmp_path / "service.jsonl")
+    assert "another ftc bench is measuring into" in stderr
+    assert heads == []
+
+
+def test_what_was_found_is_shown_though_it_cannot_be_written(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("bench.results.append_line", full)
+    with fake(metadata(), cycle([http(RIGHT)])) as (url, _):
+        asked = ("bench", "--time-budget", "1", "--service", url, "--data", str(rows), "-o", str(tmp_path / "kept"))
+        result = CliRunner().invoke(main, asked)
+        assert result.exit_code == 1
+        assert "the disk is full" in result.stderr
+        assert "one client" in result.stdout
+        monkeypatch.undo()
+        measured("--service", url, "--data", rows, "-o", tmp_path / "kept")
+    assert len((tmp_path / "kept").read_text().splitlines()) == 1
