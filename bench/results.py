@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from ftc.errors import InputError, RunError
 from ftc.records import Record, adapter
-from ftc.results_file import first_fault
+from ftc.results_file import first_fault, read_results
 
 FILE_NAME = "bench.jsonl"
 GPU_FILE_NAME = "bench-cuda.jsonl"
@@ -25,9 +25,9 @@ _BEGINNING = re.compile(rb'\{"run":"[0-9a-f]+"')
 
 
 def check(path: Path) -> None:
-    """Make sure that nothing but a results file is ever appended to.
+    """Make sure that nothing but a results file is ever appended to, and none that could not be read again afterwards.
 
-    :raises InputError: if what stands at `path` is something else
+    :raises InputError: if what stands at `path` is something else, or a line of it is none that this `ftc` can read
     :raises RunError: if the file cannot be read
     """
     if not os.path.lexists(path):
@@ -37,6 +37,7 @@ def check(path: Path) -> None:
             f"{path} is there and is no results file of ftc bench: nothing is written into it. "
             "Choose another place with -o."
         )
+    read_results(path)
 
 
 def append(record: Record, path: Path) -> None:

@@ -62,10 +62,10 @@ def bench(
         raise InputError("nothing to measure: give at least one artifact or checkpoint.")
     options = options or Options()
     gpu = chosen().gpu if options.device == "cuda" else None
-    if results_path is not None:
-        results.check(results_path)
     if resumed:
         resume.check(results_path)
+    elif results_path is not None:
+        results.check(results_path)
     root_id = candidates[0].manifest.root_id
     ordered = sorted(candidates, key=lambda artifact: artifact.manifest.id != root_id)
     task = open_task(ordered[0])

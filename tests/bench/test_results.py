@@ -111,13 +111,14 @@ def test_half_a_line_is_skipped_aloud_and_does_not_swallow_the_next_run(
     assert "unfinished" in capsys.readouterr().err
 
 
-def test_a_newer_format_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_with_its_line_and_nothing_is_measured_into_it(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     write(run(measurement("torch", 8000)), path)
     newer = json.loads(path.read_text().splitlines()[0]) | {"schema": 99}
     path.write_text(path.read_text() + json.dumps(newer) + "\n")
-    with pytest.raises(InputError, match=r"line \d+: .*schema"):
-        read_results(path)
+    for reader in (read_results, check):
+        with pytest.raises(InputError, match=r"line \d+: .*schema.*Move the file aside"):
+            reader(path)
 
 
 def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
