@@ -118,6 +118,7 @@ class Worker:
         """Start the process and open the candidate in it.
 
         :return: `load_ns` and the session's own `session` conditions
+        :raises WorkerError: if it cannot be opened, as everything that is asked raises it
         """
         environment = {
             **os.environ,
@@ -128,14 +129,17 @@ class Worker:
         }
         # -P: a file named bench.py in the user's working directory must not be taken for this package.
         # A fresh interpreter, not multiprocessing: that would run a script without a __main__ guard again.
-        with held_to(self._cores):
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self._module],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._words,
-                env=environment,
-            )
+        try:
+            with held_to(self._cores):
+                self.process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", self._module],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._words,
+                    env=environment,
+                )
+        except OSError as error:
+            raise WorkerError(f"its process could not be started: {error.strerror}") from error
         self._is_hung = False
         if self._is_given_up:
             self.process.kill()

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from ftc.console import caution
 from ftc.errors import InputError, RunError
 from ftc.records import Record, adapter
 from ftc.results_file import first_fault, read_results
@@ -69,7 +70,7 @@ def held(path: Path) -> Iterator[None]:
     """Let no other process append to the file meanwhile; the system lets go of it if this one dies.
 
     Runs that measure at the same time disturb each other; and if one went on with a run that is still going, nobody
-    could tell their turns apart.
+    could tell their turns apart. On a file system without locks, that is left to the user.
 
     :raises InputError: if another process holds it
     :raises RunError: if it cannot be written
@@ -87,6 +88,8 @@ def held(path: Path) -> Iterator[None]:
                 f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow "
                 "the other, or choose another place with -o."
             ) from error
+        except OSError as error:  # a file system without locks
+            caution(f"{path} cannot be locked ({error.strerror}): let no other ftc bench measure into it meanwhile.")
         yield
 
 

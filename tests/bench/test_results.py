@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import multiprocessing
@@ -337,3 +338,17 @@ def test_only_one_process_measures_into_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be written"), held(tmp_path / "file" / FILE_NAME):
         pass
+
+
+def test_a_file_system_without_locks_is_measured_into_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    path = tmp_path / FILE_NAME
+    with held(path):
+        write(run(measurement("torch", 8000)), path)
+    assert "cannot be locked (No locks available)" in capsys.readouterr().err
+    assert len(read_results(path)) == 1
