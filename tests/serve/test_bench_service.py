@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.asking import Asked, Asking, Pace
+from bench.clients import request
 from bench.drive import Answers
 from bench.results import held
 from bench.statistics import floor
@@ -82,6 +83,9 @@ def test_requests_by_chance_come_at_a_share_of_what_the_clients_have_reached_in_
         assert len(arrivals) == round(2 * pace.rates_per_s[-1])
         clients.answers.append(Answers(latencies_ns=[1] * reached, wall_s=1.0))
     assert pace.rates_per_s == pytest.approx([70, 140, 210])
+    clients.answers[:] = [Answers(wall_s=1.0)]
+    assert pace.arrivals_ns(3), "of a turn without a right answer no rate follows"
+    assert pace.rates_per_s[-1] == pytest.approx(70)
     given = Pace(40.0, 100.0, clients, turn_s=2.0, seed=0)
     given.arrivals_ns(0)
     assert given.rates_per_s == [40.0]
@@ -206,6 +210,16 @@ def test_without_one_right_answer_the_run_fails(answers: list[bytes], said: str,
         stderr = failed(1, "--service", url, "--data", rows)
     assert url in stderr
     assert said in stderr
+
+
+def test_a_turn_without_a_right_answer_is_empty_and_several_end_the_run() -> None:
+    busy = http(b"{}", "503 Busy")
+    with fake(metadata(), [http(RIGHT), busy, busy, http(RIGHT), busy, busy, busy]) as (url, _):
+        asking = Asking(Asked(url, [request(url, b"{}")], 1, PATIENCE_S))
+        assert [len(asking.turn([[0]])[0]) for _ in range(6)] == [1, 0, 0, 1, 0, 0]
+        with pytest.raises(RunError, match="answered none of 1 requests rightly; what the last one got: 503"):
+            asking.turn([[0]])
+    assert sum(answers.errors for answers in asking.answers) == 4
 
 
 def test_a_key_goes_nowhere_but_to_the_service(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
