@@ -17,33 +17,43 @@ from ftc.errors import RunError
 USUAL_SHARE = 0.7
 """Of what clients reach in a closed loop: the rate of the requests that arrive by chance, unless it is given."""
 
+MOST_IN_VAIN = 3
+"""Turns in a row without one right answer that end a run. One alone does not: it may hold a single request, and a 503
+is an error like any other."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Asked:
     """A service, its requests, and what its answers must be.
 
     :param rows: results that each answer must hold; None believes the status alone
     :param answer_s: what each answer may take
+    :param in_vain: how many times in a row it was asked without one right answer
     """
 
     url: str
     requests: Sequence[bytes]
     rows: int | None
     answer_s: float
+    in_vain: int = 0
 
     def closed(self, requests: Sequence[bytes], *, clients: int, seconds: float | None = None) -> Answers:
-        """:raises RunError: if not one answer is right, as `open`"""
-        return self._some(
-            closed_loop(
-                self.url, requests, clients=clients, seconds=seconds, right=self._right(), answer_s=self.answer_s
-            )
+        """See `bench.clients.closed_loop`."""
+        return closed_loop(
+            self.url, requests, clients=clients, seconds=seconds, right=self._right(), answer_s=self.answer_s
         )
 
     def open(self, requests: Sequence[bytes], arrivals_ns: Sequence[int]) -> Answers:
-        return self._some(open_loop(self.url, requests, arrivals_ns, right=self._right(), answer_s=self.answer_s))
+        """See `bench.clients.open_loop`."""
+        return open_loop(self.url, requests, arrivals_ns, right=self._right(), answer_s=self.answer_s)
 
-    def _some(self, answers: Answers) -> Answers:
-        if not answers.latencies_ns:
+    def checked(self, answers: Answers, most_in_vain: int = 1) -> Answers:
+        """The answers.
+
+        :raises RunError: if so many times in a row not one was right
+        """
+        self.in_vain = 0 if answers.latencies_ns else self.in_vain + 1
+        if self.in_vain >= most_in_vain:
             raise RunError(
                 f"{self.url}/predict answered none of {answers.errors} requests rightly; "
                 f"what the last one got: {answers.last_error}"
@@ -77,7 +87,7 @@ class Asking:
             got = self.asked.open(picked, arrivals_ns or ())
         else:
             got = self.asked.closed(picked, clients=self.clients, seconds=self.seconds)
-        self.answers.append(got)
+        self.answers.append(self.asked.checked(got, MOST_IN_VAIN))
         return [got.latencies_ns]
 
 
@@ -110,7 +120,8 @@ class Pace:
 
     def arrivals_ns(self, number: int) -> list[int]:
         """When the queries of a round arrive."""
-        reached = [answers.per_second() for answers in self.clients.answers] or [self.first_per_s]
+        rates = [answers.per_second() for answers in self.clients.answers if answers.latencies_ns]
+        reached = rates or [self.first_per_s]
         usual_per_s = USUAL_SHARE * float(np.median(reached))
         rate_per_s = usual_per_s if self.given_per_s is None else self.given_per_s
         self.rates_per_s.append(rate_per_s)

@@ -35,8 +35,7 @@ def select(
             f"{artifacts} holds no artifacts. Make one first: ftc quantize CHECKPOINT; or name their "
             "directory with --artifacts, or what to measure as arguments."
         )
-    unique = tuple({artifact.manifest.id: artifact for artifact in chosen}.values())
-    family, files = _apart(unique)
+    family, files = _apart(_unique(chosen))
     _check_one_root(family)
     if family:
         roots = tuple(artifact for artifact in family if artifact.manifest.is_root) or _root_of(family[0], root)
@@ -45,6 +44,16 @@ def select(
         say(f"all were made elsewhere: {files[0].manifest.name}, the first named, is what the others are compared with")
     _check_same_labels((*family, *files))
     return (*family, *files)
+
+
+def _unique(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+    """One artifact of each id, the first; the others are named."""
+    unique: dict[str, Artifact] = {}
+    for artifact in artifacts:
+        first = unique.setdefault(artifact.manifest.id, artifact)
+        if first is not artifact:
+            say(f"{artifact.path} is left out: it has the same id as {first.path}, {artifact.manifest.id}")
+    return tuple(unique.values())
 
 
 def _apart(artifacts: Sequence[Artifact]) -> tuple[tuple[Artifact, ...], tuple[Artifact, ...]]:

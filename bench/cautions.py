@@ -99,11 +99,11 @@ def _after(run: Run) -> Iterator[Caution]:
                 "Call it once before it serves.",
             )
     others = [known for known in run.measurements if known.is_timed and known is not reference]
-    once = [known.candidate.name for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
+    once = [known for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
     wide = [
         (ratio.precision, known.candidate.name)
         for known in others
-        if known.candidate.name not in once and (ratio := judge.ratio(known, reference)) is not None
+        if known not in once and (ratio := judge.ratio(known, reference)) is not None
     ]
     if run.precision is not None and wide and max(wide)[0] > run.precision:
         widest, name = max(wide)
@@ -116,8 +116,8 @@ def _after(run: Run) -> Iterator[Caution]:
     if run.precision is not None and once:
         yield Caution(
             "few processes",
-            f"{', '.join(once)}: too slow to open for being started anew often enough, so ratios are known to "
-            f"{Z * PROCESS_SPREAD:.1%} at best.",
+            f"{', '.join(known.candidate.name for known in once)}: too slow to open for being started anew often "
+            f"enough, so ratios are known to {Z * PROCESS_SPREAD:.1%} at best.",
             "Give a longer --time-budget.",
         )
 

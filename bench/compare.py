@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -180,14 +179,7 @@ def _of(run: Run, candidate: Candidate) -> Measurement:
 
 
 def _named(run: Run) -> dict[str, Measurement]:
-    """Candidates by name; those of one name have their ids beside it."""
-    known = [one for one in run.measurements if one.candidate.twin_of is None]
-    times = Counter(one.candidate.name for one in known)
-
-    def name(one: Candidate) -> str:
-        return one.name if times[one.name] == 1 else f"{one.name} ({one.id})"
-
-    return {name(measurement.candidate): measurement for measurement in known}
+    return {known.candidate.name: known for known in run.measurements if known.candidate.twin_of is None}
 
 
 def _ratios(judge: Judge, anchor: Candidate) -> dict[str, Ratio]:

@@ -39,6 +39,13 @@ def choose(threads: int) -> tuple[int, ...] | None:
     return tuple(sorted(ranked[:threads]))
 
 
+def lost(cores: Sequence[int] | None) -> tuple[int, ...]:
+    """Those of the cores that this process may not use, to which nothing that it starts could be held."""
+    if cores is None or not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted({*cores} - os.sched_getaffinity(0)))
+
+
 @contextmanager
 def held_to(cores: Sequence[int] | None) -> Iterator[None]:
     """Within the block, processes that this thread starts are held to these cores from their first instruction on.

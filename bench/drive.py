@@ -25,7 +25,8 @@ class Answers:
     """:param latencies_ns: of requests that were answered rightly, in the order of the answers
     :param statuses: how often each HTTP status came
     :param wrong: answers of 200 whose content is not what was asked for
-    :param broken: requests without a whole answer: the connection ended, it took too long, or is not understood
+    :param broken: requests without a whole answer: the connection ended, it took too long, or is not understood; or, in
+        an open loop, they arrived when nothing more was sent
     :param last_error: what the last request that is an error got
     :param wall_s: from the first request to the last answer
     """
@@ -138,6 +139,8 @@ class Drive:
                     for key, _ in selector.select(max(0.0, min(until_s) - time.perf_counter())):
                         self._receive(key.data, selector)
                     if self._out_of_time(selector):
+                        if waiting is not None and waiting[0] is not None:  # it arrives, whoever answers
+                            self._answers.broken += 1 + sum(1 for _ in schedule)
                         waiting = None
             finally:
                 for client in (*self._idle, *self._busy):

@@ -78,13 +78,18 @@ def rank(run: Run) -> Leaderboard:
     The checkpoint is the reference for accuracy and the float ONNX export for speed; either stands in for the
     other where that is missing. A candidate wins only if its interval lies above 1; if none does, the
     reference wins. Where neither may win, the lowest median does, and it is said if that was not shown to be faster.
-    Where a search has chosen, that is the winner.
+    Nobody wins where a self-check did not pass. Where a search has chosen, that is the winner.
     """
     measured = sorted((m for m in run.measurements if m.is_timed), key=lambda m: m.candidate.name)
     judge = judge_of(run)
+    check = _self_check(judge)
     if run.choice is not None:
         reason = run.choice.reason
         winner = next((m for m in measured if m.candidate.id == run.choice.candidate_id), None)
+    elif check is not None and not check.passed:
+        why = "failed" if check.passed is False else "could not be made"
+        told = f"the self-check {why}: no ratio of this run is to be believed"
+        winner, reason = None, f"{told}; measure again, longer or on a quieter machine"
     else:
         winner, reason = _winner([m for m in measured if judge.refusal(m) is None], judge)
     standings = [judge.standing(measurement, winner) for measurement in run.measurements]
@@ -99,7 +104,7 @@ def rank(run: Run) -> Leaderboard:
         root_absent=_without_root(run, judge) if judge.root is None else None,
         standings=tuple(sorted(standings, key=_place)),
         conditions=run.conditions,
-        self_check=_self_check(judge),
+        self_check=check,
         precision=run.precision,
         cautions=run.cautions,
     )

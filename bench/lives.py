@@ -11,6 +11,7 @@ from bench.intervals import LEAST_PROCESSES
 from bench.remote import WorkerError
 from bench.timed import Timed
 from bench.trial import Trial
+from ftc.console import caution
 from ftc.runtimes.session import available_cores
 
 SHARE = 0.1
@@ -62,7 +63,8 @@ class Lives:
     def renew(self) -> dict[str, str]:
         """Replace the processes if they have lived long enough for what that costs; nobody is timed meanwhile.
 
-        They are opened side by side, and warmed up one after another, since each computes with all the threads.
+        They are opened side by side, and warmed up one after another, since each computes with all the threads. One
+        that fails at that is opened once more, alone: several at once may need more memory than there is.
 
         :return: those that could not be opened again, with the reason
         """
@@ -73,12 +75,25 @@ class Lives:
         if self._end_s - began < self._cost_s + self._life_s / 2:
             return {}  # what is left would go into starting them
         with ThreadPoolExecutor(available_cores()) as threads:
-            opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
-            reasons = dict(zip(names, opened, strict=True))
+            try:
+                opened = threads.map(lambda name: _reason(lambda: self.trials[name].renew(self.timed)), names)
+                reasons = dict(zip(names, opened, strict=True))
+            except BaseException:  # the end of the block would wait for all of them, each as long as it may take
+                threads.shutdown(wait=False, cancel_futures=True)
+                for name in names:
+                    self.trials[name].worker.give_up()
+                raise
         for name in names:
-            reasons[name] = reasons[name] or _reason(lambda: self.trials[name].turn(self.warming))  # noqa: B023 - at once
+            trial = self.trials[name]
+            reasons[name] = reasons[name] or self._warmed(trial)
+            if reasons[name] is not None:
+                caution(f"{trial.candidate.name}: {reasons[name]}; it is opened once more, alone.")
+                reasons[name] = _reason(lambda: trial.reopen(self.timed)) or self._warmed(trial)  # noqa: B023 - at once
         self._begin(self.clock() - began)
         return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _warmed(self, trial: Trial) -> str | None:
+        return _reason(lambda: trial.turn(self.warming))
 
     def _begin(self, cost_s: float) -> None:
         """A life begins, after one that it took so long to replace."""

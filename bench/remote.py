@@ -79,7 +79,7 @@ class Worker:
         self._artifact, self._threads, self._device = artifact, threads, device
         self._cores, self.limit_s, self._module = cores, limit_s, module
         self._variant = variant
-        self._is_hung = self._may_be_stopped = False
+        self._is_hung = self._is_given_up = self._may_be_stopped = False
         self._row_s = 0.0
         self._sizes: list[list[int]] = []
         self._words: IO[bytes] | None = None
@@ -108,10 +108,17 @@ class Worker:
                     stream.close()  # type: ignore[union-attr]
             self.process = None
 
+    def give_up(self) -> None:
+        """End the process, and any that is started yet: a thread that waits for its answer waits no more."""
+        self._is_given_up = True
+        if (process := self.process) is not None:
+            process.kill()
+
     def open(self) -> dict[str, Any]:
         """Start the process and open the candidate in it.
 
         :return: `load_ns` and the session's own `session` conditions
+        :raises WorkerError: if it cannot be opened, as everything that is asked raises it
         """
         environment = {
             **os.environ,
@@ -122,14 +129,20 @@ class Worker:
         }
         # -P: a file named bench.py in the user's working directory must not be taken for this package.
         # A fresh interpreter, not multiprocessing: that would run a script without a __main__ guard again.
-        with held_to(self._cores):
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self._module],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._words,
-                env=environment,
-            )
+        try:
+            with held_to(self._cores):
+                self.process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", self._module],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._words,
+                    env=environment,
+                )
+        except OSError as error:
+            raise WorkerError(f"its process could not be started: {error.strerror}") from error
+        self._is_hung = False
+        if self._is_given_up:
+            self.process.kill()
         answer, _ = self._ask(
             do="open",
             manifest=to_json(self._artifact.manifest),

@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from ftc.console import caution
 from ftc.errors import InputError, RunError
 from ftc.records import Record, adapter
-from ftc.results_file import first_fault
+from ftc.results_file import first_fault, read_results
 
 FILE_NAME = "bench.jsonl"
 GPU_FILE_NAME = "bench-cuda.jsonl"
@@ -25,9 +26,9 @@ _BEGINNING = re.compile(rb'\{"run":"[0-9a-f]+"')
 
 
 def check(path: Path) -> None:
-    """Make sure that nothing but a results file is ever appended to.
+    """Make sure that nothing but a results file is ever appended to, and none that could not be read again afterwards.
 
-    :raises InputError: if what stands at `path` is something else
+    :raises InputError: if what stands at `path` is something else, or a line of it is none that this `ftc` can read
     :raises RunError: if the file cannot be read
     """
     if not os.path.lexists(path):
@@ -37,6 +38,7 @@ def check(path: Path) -> None:
             f"{path} is there and is no results file of ftc bench: nothing is written into it. "
             "Choose another place with -o."
         )
+    read_results(path)
 
 
 def append(record: Record, path: Path) -> None:
@@ -68,7 +70,7 @@ def held(path: Path) -> Iterator[None]:
     """Let no other process append to the file meanwhile; the system lets go of it if this one dies.
 
     Runs that measure at the same time disturb each other; and if one went on with a run that is still going, nobody
-    could tell their turns apart.
+    could tell their turns apart. On a file system without locks, that is left to the user.
 
     :raises InputError: if another process holds it
     :raises RunError: if it cannot be written
@@ -86,6 +88,8 @@ def held(path: Path) -> Iterator[None]:
                 f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow "
                 "the other, or choose another place with -o."
             ) from error
+        except OSError as error:  # a file system without locks
+            caution(f"{path} cannot be locked ({error.strerror}): let no other ftc bench measure into it meanwhile.")
         yield
 
 

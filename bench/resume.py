@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import alike
+from bench import alike, cores
 from bench.log import Log
 from ftc.console import say
 from ftc.errors import InputError
@@ -60,6 +60,8 @@ def _different(run: Run, start: RunBegun) -> tuple[str, ...]:
     ]
     if run.conditions.cells != start.conditions.cells and run.conditions.cells[0] == start.conditions.cells[0]:
         different.append("the grid of batch sizes and lengths")
+    if gone := cores.lost(run.conditions.pinned_cores):
+        different.append(f"cores that candidates were held to: this process may not use {', '.join(map(str, gone))}")
     if run.max_drop_points != start.max_drop_points:
         different.append(f"--max-drop: {run.max_drop_points / 100:g} then, {start.max_drop_points / 100:g} now")
     return tuple(different)

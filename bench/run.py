@@ -64,10 +64,10 @@ def bench(
     _check_distinct(candidates)
     options = options or Options()
     gpu = chosen().gpu if options.device == "cuda" else None
-    if results_path is not None:
-        results.check(results_path)
     if resumed:
         resume.check(results_path)
+    elif results_path is not None:
+        results.check(results_path)
     root_id = candidates[0].manifest.root_id
     ordered = sorted(candidates, key=lambda artifact: artifact.manifest.id != root_id)
     task = open_task(ordered[0])
@@ -107,7 +107,7 @@ def _measure(
     with ExitStack() as stack:
         trials = [
             Trial(
-                candidate,
+                log.of(candidate.id).candidate,
                 stack.enter_context(
                     Worker(
                         artifact,

@@ -71,7 +71,7 @@ def measure(
     :param rows: the examples of each request, for the session
     :param artifact: the model inside the service; None measures no session
     :param threads: of the session
-    :raises RunError: if the service answers nothing of a whole turn rightly, or goes away
+    :raises RunError: if the service answers nothing rightly before the first turn or in several in a row, or goes away
     """
     machine = conditions.machine()
     try:
@@ -80,7 +80,7 @@ def measure(
             ways = 3 if artifact is None else 4
             turn_s = max(_SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * ways))
             with progress("warming up"):
-                asked.closed(requests[:1], clients=1)
+                asked.checked(asked.closed(requests[:1], clients=1))
                 once_s = 1 / _warmed(asked, 1, _WARM_S)
                 first_per_s = _warmed(asked, clients, max(_WARM_S, turn_s))
             asking = {
@@ -131,7 +131,7 @@ def measure(
 def _warmed(asked: Asked, clients: int, seconds: float) -> float:
     """Requests in a second that clients reach, after some that do not count."""
     asked.closed(asked.requests, clients=clients, seconds=_WARM_S)
-    return asked.closed(asked.requests, clients=clients, seconds=seconds).per_second()
+    return asked.checked(asked.closed(asked.requests, clients=clients, seconds=seconds)).per_second()
 
 
 def _rounds(probes: Mapping[str, Probe], count: int, calls: int, pace: Pace, options: Options) -> dict[str, list[Turn]]:

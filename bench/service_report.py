@@ -33,7 +33,8 @@ def check(path: Path) -> None:
     """:raises InputError: if something else than results of services stands at `path`"""
     try:
         with path.open(encoding="utf-8") as file:
-            is_ours = json.loads(file.readline())["kind"] == "service"
+            line = file.readline()
+            is_ours = not line or json.loads(line)["kind"] == "service"  # empty after a run that was interrupted
     except FileNotFoundError:
         return
     except (OSError, ValueError, LookupError, TypeError):

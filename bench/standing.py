@@ -14,7 +14,8 @@ from ftc.measurement import Candidate, Cell, Measurement, Run
 Verdict = Literal[
     "winner", "slower", "over budget", "over the bound", "accuracy unknown", "refused", "self-check", "failed"
 ]
-"""`refused` is what a search says of a candidate that breaks one of its limits."""
+"""`refused` is what a search says of a candidate that breaks one of its limits, and what candidates are in a run whose
+self-check did not pass."""
 
 _ROUNDING = 1e-9
 """Points; a drop of just the budget is inside it."""
@@ -244,7 +245,9 @@ class Judge:
         return f"fewer than {statistics.floor(90)} queries cannot show that it keeps the bound: longer --time-budget"
 
     def _beaten(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
-        if winner is None or measurement is winner:
+        if winner is None:
+            return "refused", "not ranked, since the self-check did not pass"
+        if measurement is winner:
             return "winner", "winner"
         ratio = self.ratio(measurement, winner)
         name = winner.candidate.name

@@ -91,16 +91,20 @@ class Trial:
         self.log.add(Opened(self.log.run.id, self.candidate.id, opening))
 
     def renew(self, timed: Timed) -> None:
-        """Go on in a new process, of which only the speed is looked at.
+        """Go on in a new process, as `reopen` does, and note what the one before has needed."""
+        self._note_usage()
+        self.reopen(timed)
+
+    def reopen(self, timed: Timed) -> None:
+        """Open the candidate in a new process, of which only the speed is looked at.
 
         :raises WorkerError: if it cannot be opened again
         """
-        self._used.append(self.worker.usage())
         self.worker.end()
-        self.process += 1
         self.worker.open()
         self.worker.first_call(timed.examples[0])
         self.worker.prepare(timed.examples, self._cells)
+        self.process += 1
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels.
@@ -138,15 +142,23 @@ class Trial:
 
     def close(self) -> None:
         """Write down the most memory that any of its processes needed, and what power they drew together."""
-        used = [*self._used, self.worker.usage()]
+        self._note_usage()
+        used = self._used
         closed = Closed(
             self.log.run.id,
             self.candidate.id,
-            max(one.peak_rss_bytes for one in used),
+            max((one.peak_rss_bytes for one in used), default=None),
             peak_gpu_bytes=max((one.peak_gpu_bytes for one in used if one.peak_gpu_bytes is not None), default=None),
             power_w=power_w(sum(one.energy_mj for one in used), sum(one.computed_ns for one in used)),
         )
         self.log.add(closed)
+
+    def _note_usage(self) -> None:
+        """Of a process that has ended since its last turn nothing is known; its turns are as good as others."""
+        try:
+            self._used.append(self.worker.usage())
+        except WorkerError as error:
+            caution(f"{self.candidate.name}: {error}; what this process has needed is not known.")
 
 
 def _check_finite(outputs: Mapping[str, np.ndarray]) -> None:

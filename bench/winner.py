@@ -26,7 +26,7 @@ def latest_winner(artifacts: Path) -> Artifact:
     :raises InputError: if nothing was measured, nothing won, or the winner is gone or was made anew
     """
     path = artifacts / FILE_NAME
-    again = f"Measure: ftc bench --artifacts {artifacts} --data FILE; or name the artifact."
+    again = f"Measure: ftc bench --artifacts {artifacts} --data FILE; or name the artifact: ftc package ARTIFACT"
     if not path.is_file():
         raise InputError(f"{artifacts} holds no measurements ({FILE_NAME}), so there is no winner yet. {again}")
     run = next((run for run in reversed(read_results(path)) if run.is_complete and run.conditions.gpu is None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -131,7 +132,11 @@ def adapter() -> TypeAdapter[Record]:
 
 
 def begun(record: RunBegun) -> Run:
-    """A run of which nothing but its beginning is known."""
+    """A run of which nothing but its beginning is known; candidates of one name have their ids beside it."""
+    times = Counter(candidate.name for candidate in record.candidates)
+    candidates = (
+        one if times[one.name] == 1 else replace(one, name=f"{one.name} ({one.id})") for one in record.candidates
+    )
     return Run(
         id=record.run,
         started=record.started,
@@ -139,7 +144,7 @@ def begun(record: RunBegun) -> Run:
         main_metric=record.main_metric,
         max_drop_points=record.max_drop_points,
         conditions=record.conditions,
-        measurements=tuple(Measurement(candidate) for candidate in record.candidates),
+        measurements=tuple(map(Measurement, candidates)),
         precision=record.precision,
         labels=record.labels,
         targets=record.targets,

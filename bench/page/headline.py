@@ -6,13 +6,13 @@ from bench.leaderboard import Leaderboard
 from bench.page.view import Figure, Headline
 from bench.page.words import TIMES, interval, milliseconds, number
 from bench.standing import Standing
-from ftc.measurement import Run
+from ftc.measurement import Candidate, Run
 
 
-def headline(run: Run, board: Leaderboard, reference: str | None) -> Headline:
+def headline(run: Run, board: Leaderboard, reference: Candidate | None) -> Headline:
     """What a reader takes away who reads no more than that.
 
-    :param reference: the candidate that speed is compared with
+    :param reference: what speed is compared with
     """
     if not run.ended:
         rounds = max((standing.rounds for standing in board.standings), default=0)
@@ -21,7 +21,7 @@ def headline(run: Run, board: Leaderboard, reference: str | None) -> Headline:
     won = next((standing for standing in board.standings if standing.verdict == "winner"), None)
     if board.winner is None or won is None:
         return Headline(None, f"No winner: {board.reason}.")
-    compared = next((standing for standing in board.standings if standing.candidate.name == reference), None)
+    compared = next((standing for standing in board.standings if standing.candidate == reference), None)
     return Headline(won.candidate.name, f"{board.reason}.", tuple(_figures(won, compared, board)))
 
 

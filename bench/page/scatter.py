@@ -97,7 +97,7 @@ def scatter(board: Leaderboard, *, ended: bool = True) -> Scatter | None:
     budget = _budget(board, placed, points)
     y_axis = linear(points if budget is None else [*points, budget], _LEAST_POINTS)
     front = pareto.front(placed)
-    shown = {one.standing.candidate.name for one in placed}
+    shown = {one.standing.candidate.id for one in placed}
     runtimes = dict.fromkeys(one.standing.candidate.runtime for one in placed)
     return Scatter(
         x_title=pareto.time_axis(board) + (", log scale" if x_axis.is_log else ""),
@@ -111,7 +111,7 @@ def scatter(board: Leaderboard, *, ended: bool = True) -> Scatter | None:
             for name, width, height in (("wide", 880.0, 420.0), ("narrow", 350.0, 360.0))
         ),
         left_out=tuple(
-            s.candidate.name for s in board.standings if s.candidate.twin_of is None and s.candidate.name not in shown
+            s.candidate.name for s in board.standings if s.candidate.twin_of is None and s.candidate.id not in shown
         ),
     )
 

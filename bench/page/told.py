@@ -47,14 +47,15 @@ def _group(
 
 def _told(one: Found, id: str, base: Path, more: Sequence[Section]) -> RunView:
     run, board = one.run, rank(one.run)
-    reference = judge_of(run).reference
-    name = reference.candidate.name if reference is not None else None
+    known = judge_of(run).reference
+    reference = known.candidate if known is not None else None
+    name = reference.name if reference is not None else None
     return RunView(
         id=id,
         started=run.started,
         source=one.source,
         state=_state(run),
-        headline=headline.headline(run, board, name),
+        headline=headline.headline(run, board, reference),
         remarks=tuple(described.remarks(board)),
         sections=(*_sections(run, board, name, base), *more),
     )

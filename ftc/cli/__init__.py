@@ -58,7 +58,8 @@ class FtcGroup(click.Group):
             fail(str(missing), missing.exit_code)
         except KeyboardInterrupt:
             fail(
-                "interrupted; nothing half-made has a final name. The same command starts again; a training goes on.",
+                "interrupted; nothing half-made has a final name. The same command starts again; a training or a "
+                "search goes on, and so does a bench with --resume.",
                 130,
             )
 

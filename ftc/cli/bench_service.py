@@ -46,7 +46,7 @@ def bench_service(
     **columns: str | None,
 ) -> None:
     """Reach the service, ask it in three ways, and print what was found."""
-    from bench import service, service_report
+    from bench import results, service, service_report
     from bench.clients import request
     from bench.options import check_positive
     from bench.plan import TIMED_EXAMPLES
@@ -59,8 +59,9 @@ def bench_service(
     from serve.server import key_header
 
     check_positive("rate", rate_per_s, "requests in a second")
-    if output is not None:
+    if output is not None:  # before anything is measured, which cannot be had again
         service_report.check(output)
+        click.get_current_context().with_resource(results.held(output))
     given = open_any(path) if path is not None else None
     with reached(target) as there:
         artifact = given or there.artifact
@@ -88,12 +89,12 @@ def bench_service(
             threads=threads,
             data=DataRecord(dataset.source, dataset.fingerprint, len(dataset)) if dataset is not None else None,
         )
-    if output is not None:
-        service_report.write(run, output)
     if as_json:
         click.echo(json.dumps({"service": there.about, **service_report.to_values(run)}, indent=2))
     else:
         service_report.show(run, there.about)
+    if output is not None:
+        service_report.write(run, output)
 
 
 def _check(there: Reached, artifact: Artifact | None) -> None:

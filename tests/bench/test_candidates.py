@@ -13,7 +13,7 @@ from ftc.errors import InputError
 
 
 def test_every_artifact_of_a_directory_is_taken_with_its_root_first(
-    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for artifact in (text_onnx, text_int8):
         shutil.copytree(artifact.path, tmp_path / artifact.path.name)
@@ -21,6 +21,10 @@ def test_every_artifact_of_a_directory_is_taken_with_its_root_first(
     assert [a.manifest.format for a in chosen] == ["huggingface", "onnx", "onnx"]
     assert chosen[0].manifest.id == text_onnx.manifest.root_id
     assert len(select([tmp_path / text_onnx.path.name], tmp_path)) == 2
+    assert capsys.readouterr().err == ""
+    copy = tmp_path / text_onnx.path.name
+    assert [a.path for a in select([text_onnx.path, copy], tmp_path)][1:] == [text_onnx.path]
+    assert f"{copy} is left out: it has the same id as {text_onnx.path}" in capsys.readouterr().err
     with pytest.raises(InputError, match="holds no artifacts"):
         select([], tmp_path / "nothing")
 

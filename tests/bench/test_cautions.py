@@ -71,6 +71,18 @@ def test_the_times_are_looked_at_after() -> None:
     assert "--time-budget" in str(found)
 
 
+def test_of_two_with_one_name_only_what_lived_once_is_named() -> None:
+    onnx, noisy, alone = (
+        renewed(measurement("onnx", 400_000_000)),
+        renewed(measurement("int8", 200_000_000, jitter=20)),
+        measurement("int8", 300_000_000),
+    )
+    alone = replace(alone, candidate=replace(alone.candidate, id="another"))
+    found = cautions.after(replace(run(onnx, noisy, alone), precision=0.02))
+    assert [one.kind for one in found] == ["too few samples", "few processes"]
+    assert found[1].text.startswith("int8: too slow to open")
+
+
 def test_what_queries_wait_for_is_not_taken_for_the_machine() -> None:
     slowed = run(measurement("torch", 800_000_000), slowing(measurement("onnx", 400_000_000)))
     served = replace(CONDITIONS, scenario="Server", arrivals=Arrivals(1.0, 100.0))

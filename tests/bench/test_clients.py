@@ -216,6 +216,13 @@ def test_after_an_answer_that_does_not_come_nothing_more_is_sent() -> None:
     assert (answers.broken, answers.statuses) == (1, {})
 
 
+def test_what_arrives_when_nothing_more_is_sent_was_not_answered_either() -> None:
+    with answering({}, stalls=1) as url:
+        arrivals_ns = [0, 1_000_000, 60 * 10**9, 61 * 10**9]
+        answers = open_loop(url, [request(url, b"good")], arrivals_ns, connections=1, answer_s=STALL_NS / 2e9)
+    assert (answers.broken, answers.errors, answers.statuses) == (4, 4, {})
+
+
 def test_an_answer_that_is_not_right_is_an_error_without_a_latency() -> None:
     with answering({}) as url:
         answers = closed_loop(url, [request(url, b"good")] * 3, clients=1, right=lambda body: body != b"ok")

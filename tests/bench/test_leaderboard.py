@@ -224,10 +224,26 @@ def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> No
     check = rank(run(onnx, replace(onnx, candidate=again))).self_check
     assert check is not None
     assert check.passed
-    check = rank(run(onnx, Measurement(again, failure="no memory"))).self_check
-    assert check is not None
-    assert check.passed is None
-    assert str(check) == "onnx against itself was not compared: onnx-again failed: no memory"
+    board = rank(run(onnx, Measurement(again, failure="no memory")))
+    assert board.self_check is not None
+    assert board.self_check.passed is None
+    assert str(board.self_check) == "onnx against itself was not compared: onnx-again failed: no memory"
+    assert board.winner is None
+    assert board.reason.startswith("the self-check could not be made: no ratio of this run is to be believed")
+
+
+def test_nobody_wins_where_the_self_check_failed(tmp_path: Path) -> None:
+    onnx, slower = measurement("onnx", 4_000_000), measurement("onnx", 5_000_000)
+    again = replace(slower, candidate=replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id))
+    made = run(measurement("torch", 8_000_000), onnx, measurement("int8", 2_000_000), again)
+    board = rank(made)
+    assert board.winner is None
+    assert {standing.verdict for standing in board.standings} == {"refused", "self-check"}
+    assert board.standings[-1].candidate.id == "again"
+    text = shown(made, tmp_path / "out")
+    assert "no winner: the self-check failed: no ratio of this run is to be believed" in text
+    for word in ("winner  ", "next: "):
+        assert word not in text
 
 
 def test_throughput_is_of_the_datas_own_lengths() -> None:

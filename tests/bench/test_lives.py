@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from bench import lives
 from bench.lives import Lives
 from bench.options import Options
+from bench.remote import Worker
 from bench.run import bench
 from bench.timed import Timed
 from bench.trial import Trial
@@ -115,6 +120,53 @@ def test_rounds_come_from_several_processes_and_the_most_memory_of_any_is_told(
         assert known.peak_rss_bytes is not None
         assert known.peak_rss_bytes >= max(peaks[known.candidate.id])
     assert not any(psutil.pid_exists(one) for known in processes.values() for one in known)
+
+
+def test_an_interrupt_waits_for_nothing_that_is_being_opened(text_onnx: Artifact) -> None:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(text_onnx, 1, "cpu", module="tests.bench.never_opens")) for _ in range(9)]
+        trials = {str(n): Opening(None, worker, None) for n, worker in enumerate(workers)}  # type: ignore[arg-type]
+        kept = Lives(trials, None, (), 60.0)  # type: ignore[arg-type]
+        threading.Thread(target=interrupt_once_opening, args=[workers], daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            kept.renew()
+        assert all(worker.process is None or worker.process.poll() is not None for worker in workers)
+        assert sum(worker.process is not None for worker in workers) <= available_cores(), "and begins nothing more"
+
+
+class Opening(Counted):
+    """A candidate that is only opened."""
+
+    def renew(self, timed: Timed) -> None:
+        self.worker.open()
+
+
+def interrupt_once_opening(workers: Sequence[Worker]) -> None:
+    while not any(worker.process for worker in workers):
+        time.sleep(0.01)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+def test_one_that_could_not_be_opened_beside_the_others_is_opened_once_more(
+    text_onnx: Artifact,
+    text_int8: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lives, "MOST_SHARE", 1000.0)
+    monkeypatch.setenv("OPENED", str(tmp_path / "opened"))
+    modules = {text_int8.manifest.id: "tests.bench.opens_every_other_time"}
+    path, options = tmp_path / "b.jsonl", replace(QUICK, time_budget_s=8)
+    bench([text_onnx, text_int8], options=options, modules=modules, results_path=path)
+    assert "not this time; it is opened once more, alone" in capsys.readouterr().err
+    (run,) = read_results(path)
+    again = next(known for known in run.measurements if known.candidate.id == text_int8.manifest.id)
+    assert again.failure is None
+    assert sorted(set(again.processes.values())) == list(range(again.turns[-1].process + 1))
+    assert again.turns[-1].process >= 1
 
 
 def test_one_that_cannot_be_opened_again_is_a_row_with_its_reason(

@@ -64,13 +64,24 @@ def test_each_file_keeps_a_ranking_of_its_own() -> None:
 
 def test_the_headline_says_who_and_why() -> None:
     made = usual()
-    told = headline(made, rank(made), "onnx")
+    told = headline(made, rank(made), made.measurements[1].candidate)
     assert told.subject == "int8"
     assert told.sentence == f"{rank(made).reason}."
     values = {figure.label: (figure.value, figure.note) for figure in told.figures}
     assert values["Accuracy"][0] == "94.00 %"
     assert values["Size"] == ("10.0 MB", "11 % of onnx")
     assert values["Speed"][1].startswith("of onnx; 95 % ")
+
+
+def test_candidates_of_one_name_are_not_taken_for_each_other() -> None:
+    made = renamed(usual(), "int8", "onnx")
+    told = headline(made, rank(made), made.measurements[1].candidate)
+    values = {figure.label: (figure.value, figure.note) for figure in told.figures}
+    assert values["Size"] == ("10.0 MB", "11 % of onnx")
+    assert "Speed" in values
+    plot = scatter(rank(renamed(made, "broken", "onnx")))
+    assert plot is not None
+    assert plot.left_out == ("onnx",)
 
 
 def test_offline_the_headline_tells_rows_in_a_second_and_not_times_of_unlike_batches() -> None:
@@ -85,7 +96,7 @@ def test_offline_the_headline_tells_rows_in_a_second_and_not_times_of_unlike_bat
     )
     conditions = replace(CONDITIONS, cells=(Cell(None),), scenario="Offline")
     made = replace(run(torch, onnx), conditions=conditions)
-    told = headline(made, rank(made), "torch")
+    told = headline(made, rank(made), torch.candidate)
     figures = {figure.label: (figure.value, figure.note) for figure in told.figures}
     assert figures["Throughput"] == ("1000 rows/s", "each in its own best batch; 250 before")
     assert "Latency" not in figures
@@ -105,7 +116,7 @@ def test_drops_stand_beside_what_the_exact_test_says_of_them() -> None:
 
 def test_an_interrupted_run_names_no_winner() -> None:
     made = usual(ended=False)
-    told = headline(made, rank(made), "onnx")
+    told = headline(made, rank(made), made.measurements[1].candidate)
     assert told.subject is None
     assert told.sentence == "Interrupted after 12 rounds, so no winner is named. By then int8 was ahead."
     for form in ("html", "markdown"):
@@ -115,6 +126,17 @@ def test_an_interrupted_run_names_no_winner() -> None:
         assert '<tr class="won"' not in document
     (row, *_) = csv.DictReader(io.StringIO(report(found(made), "csv")))
     assert (row["complete"], row["verdict"]) == ("False", "ahead")
+
+
+def test_a_run_whose_self_check_failed_names_no_winner() -> None:
+    made = usual()
+    slower = measured("onnx", 5_000_000, 5)
+    again = replace(slower, candidate=replace(slower.candidate, id="again", name="onnx-again", twin_of="id-of-onnx"))
+    made = replace(made, measurements=(*made.measurements, again))
+    told = headline(made, rank(made), made.measurements[1].candidate)
+    assert told.subject is None
+    assert told.sentence.startswith("No winner: the self-check failed: no ratio of this run is to be believed")
+    assert '<tr class="won"' not in report(found(made), "html")
 
 
 def test_the_front_leaves_out_what_is_slower_and_no_better() -> None:

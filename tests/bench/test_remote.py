@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -38,6 +39,20 @@ def test_a_worker_that_is_killed_says_how_it_ended_and_leaves_nothing(text_onnx:
         with pytest.raises(WorkerError, match=r"killed by signal 9 .* at 'usage'"):
             worker.usage()
     assert not workers()
+
+
+def test_one_whose_process_cannot_be_started_is_a_failed_candidate(
+    text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("subprocess.Popen", refused)
+    with (
+        Worker(text_onnx, 1, "cpu") as worker,
+        pytest.raises(WorkerError, match="could not be started: Cannot allocate memory"),
+    ):
+        worker.open()
 
 
 def wait_until_stopped(process: psutil.Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import multiprocessing
@@ -83,6 +84,17 @@ def test_an_interrupted_run_keeps_what_it_found(tmp_path: Path) -> None:
     assert [len(known.turns) for known in found.measurements] == [1, 1]
 
 
+def test_candidates_of_one_name_have_their_ids_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    first, second = measurement("int8", 2000), measurement("int8", 4000)
+    second = replace(second, candidate=replace(second.candidate, id="another"))
+    write(run(measurement("torch", 8000), first, second), path)
+    (found,) = read_results(path)
+    names = [known.candidate.name for known in found.measurements]
+    assert names == ["torch", "int8 (id-of-int8)", "int8 (another)"]
+    assert [known.turns[0].calls_ns[1] for known in found.measurements] == [(32000,), (8000,), (16000,)]
+
+
 def test_half_a_line_is_skipped_aloud_and_does_not_swallow_the_next_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,13 +112,14 @@ def test_half_a_line_is_skipped_aloud_and_does_not_swallow_the_next_run(
     assert "unfinished" in capsys.readouterr().err
 
 
-def test_a_newer_format_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_with_its_line_and_nothing_is_measured_into_it(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     write(run(measurement("torch", 8000)), path)
     newer = json.loads(path.read_text().splitlines()[0]) | {"schema": 99}
     path.write_text(path.read_text() + json.dumps(newer) + "\n")
-    with pytest.raises(InputError, match=r"line \d+: .*schema"):
-        read_results(path)
+    for reader in (read_results, check):
+        with pytest.raises(InputError, match=r"line \d+: .*schema.*Move the file aside"):
+            reader(path)
 
 
 def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
@@ -187,6 +200,15 @@ def test_a_file_made_anew_by_the_same_recipe_has_neither_won_nor_been_measured(
 def test_no_winner_is_said(tmp_path: Path) -> None:
     write(run(measurement("int8", 2000)), tmp_path / FILE_NAME)
     with pytest.raises(InputError, match="has no winner"):
+        latest_winner(tmp_path)
+
+
+def test_nothing_is_shipped_of_a_run_whose_self_check_failed(tmp_path: Path, text_onnx: Artifact) -> None:
+    made = with_id(run(measurement("torch", 8000), measurement("onnx", 4000)), "onnx", text_onnx)
+    onnx, slower = made.measurements[1], measurement("onnx", 5000)
+    again = replace(slower, candidate=replace(onnx.candidate, id="again", name="again", twin_of=onnx.candidate.id))
+    write(replace(made, measurements=(*made.measurements, again)), tmp_path / FILE_NAME)
+    with pytest.raises(InputError, match=r"the self-check failed: .*quieter machine.*ftc package ARTIFACT"):
         latest_winner(tmp_path)
 
 
@@ -316,3 +338,17 @@ def test_only_one_process_measures_into_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be written"), held(tmp_path / "file" / FILE_NAME):
         pass
+
+
+def test_a_file_system_without_locks_is_measured_into_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    path = tmp_path / FILE_NAME
+    with held(path):
+        write(run(measurement("torch", 8000)), path)
+    assert "cannot be locked (No locks available)" in capsys.readouterr().err
+    assert len(read_results(path)) == 1

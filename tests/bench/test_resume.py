@@ -87,6 +87,17 @@ def test_an_offline_run_that_is_gone_on_with_keeps_its_batch_sizes(
     assert board.standings[0].batch_size == known.batch_size
 
 
+def test_cores_that_may_not_be_used_any_more_are_another_condition(text_onnx: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "b.jsonl"
+    bench([text_onnx], options=QUICK, results_path=path)
+    first, *lines = path.read_text().splitlines()
+    begun = json.loads(first)
+    begun["conditions"]["pinned_cores"] = [4095]
+    path.write_text("\n".join([json.dumps(begun, separators=(",", ":")), *lines[:-1]]) + "\n")
+    with pytest.raises(InputError, match="cores that candidates were held to: this process may not use 4095"):
+        bench([text_onnx], options=QUICK, results_path=path, resumed=True)
+
+
 def test_a_file_of_the_users_is_not_written_into(text_onnx: Artifact, text_data: Dataset, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "good", "label": 1}\n')

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from bench.leaderboard import rank
+from bench.lives import Lives
 from bench.remote import Worker
 from bench.run import Options, bench
 from bench.trial import Trial
@@ -117,6 +118,27 @@ def test_a_candidate_killed_in_the_middle_becomes_a_failed_row(
     assert failed.verdict == "failed"
     assert "killed by signal 9" in failed.reason
     assert failed.metrics["accuracy"] >= 0, "what was found before is kept"
+
+
+def test_a_candidate_killed_after_its_last_turn_keeps_its_row(
+    text_onnx: Artifact, text_int8: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = Trial.close
+
+    def killed_before(self: Trial) -> None:
+        if self.candidate.id == text_int8.manifest.id:
+            assert self.worker.process is not None
+            os.kill(self.worker.process.pid, signal.SIGKILL)
+        close(self)
+
+    monkeypatch.setattr(Trial, "close", killed_before)
+    monkeypatch.setattr(Lives, "renew", lambda self: {})
+    board = bench([text_onnx, text_int8], options=QUICK)
+    int8 = next(one for one in board.standings if one.candidate.id == text_int8.manifest.id)
+    assert int8.verdict != "failed"
+    assert int8.rounds >= 10
+    assert int8.peak_rss_bytes is None
+    assert "what this process has needed is not known" in capsys.readouterr().err
 
 
 def test_a_self_check_is_a_row_that_cannot_win(text_onnx: Artifact, text_int8: Artifact, tmp_path: Path) -> None:

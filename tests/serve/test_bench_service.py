@@ -17,10 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 from bench.asking import Asked, Asking, Pace
+from bench.clients import request
 from bench.drive import Answers
+from bench.results import held
 from bench.statistics import floor
 from ftc.artifact import Artifact
 from ftc.cli import main
+from ftc.errors import RunError
 from serve import store
 from serve.package import Packaged
 from serve.server import Server
@@ -80,6 +83,9 @@ def test_requests_by_chance_come_at_a_share_of_what_the_clients_have_reached_in_
         assert len(arrivals) == round(2 * pace.rates_per_s[-1])
         clients.answers.append(Answers(latencies_ns=[1] * reached, wall_s=1.0))
     assert pace.rates_per_s == pytest.approx([70, 140, 210])
+    clients.answers[:] = [Answers(wall_s=1.0)]
+    assert pace.arrivals_ns(3), "of a turn without a right answer no rate follows"
+    assert pace.rates_per_s[-1] == pytest.approx(70)
     given = Pace(40.0, 100.0, clients, turn_s=2.0, seed=0)
     given.arrivals_ns(0)
     assert given.rates_per_s == [40.0]
@@ -206,6 +212,16 @@ def test_without_one_right_answer_the_run_fails(answers: list[bytes], said: str,
     assert said in stderr
 
 
+def test_a_turn_without_a_right_answer_is_empty_and_several_end_the_run() -> None:
+    busy = http(b"{}", "503 Busy")
+    with fake(metadata(), [http(RIGHT), busy, busy, http(RIGHT), busy, busy, busy]) as (url, _):
+        asking = Asking(Asked(url, [request(url, b"{}")], 1, PATIENCE_S))
+        assert [len(asking.turn([[0]])[0]) for _ in range(6)] == [1, 0, 0, 1, 0, 0]
+        with pytest.raises(RunError, match="answered none of 1 requests rightly; what the last one got: 503"):
+            asking.turn([[0]])
+    assert sum(answers.errors for answers in asking.answers) == 4
+
+
 def test_a_key_goes_nowhere_but_to_the_service(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTC_API_KEY", "secret")
     with fake(metadata()) as (other, stolen):
@@ -270,3 +286,28 @@ def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact,
     other = tmp_path / "other.jsonl"
     other.write_text("{}\n")
     assert "something else" in refused("--service", text_server.url, "--data", rows, "-o", other)
+
+
+def test_a_file_that_another_bench_has_is_refused_before_anything_is_asked(rows: Path, tmp_path: Path) -> None:
+    with fake(metadata()) as (url, heads), held(tmp_path / "service.jsonl"):
+        stderr = failed(2, "--service", url, "--data", rows, "-o", tmp_path / "service.jsonl")
+    assert "another ftc bench is measuring into" in stderr
+    assert heads == []
+
+
+def test_what_was_found_is_shown_though_it_cannot_be_written(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("bench.results.append_line", full)
+    with fake(metadata(), cycle([http(RIGHT)])) as (url, _):
+        asked = ("bench", "--time-budget", "1", "--service", url, "--data", str(rows), "-o", str(tmp_path / "kept"))
+        result = CliRunner().invoke(main, asked)
+        assert result.exit_code == 1
+        assert "the disk is full" in result.stderr
+        assert "one client" in result.stdout
+        monkeypatch.undo()
+        measured("--service", url, "--data", rows, "-o", tmp_path / "kept")
+    assert len((tmp_path / "kept").read_text().splitlines()) == 1
