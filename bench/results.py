@@ -35,7 +35,7 @@ def check(path: Path) -> None:
     if not _is_results(path):
         raise InputError(
             f"{path} is there and is no results file of ftc bench: nothing is written into it. "
-            "Choose another place with -o."
+            "Move it aside, or choose another place."
         )
 
 
@@ -112,7 +112,9 @@ def _is_results(path: Path) -> bool:
 
 
 def _unusable(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path} cannot be written: {error.strerror}. Choose another place with -o.")
+    return RunError(
+        f"{path} cannot be written: {error.strerror}. Give the same command again when it can, or choose another place."
+    )
 
 
 def _ends_whole(path: Path) -> bool:
