@@ -64,12 +64,13 @@ def append_line(line: bytes, path: Path) -> None:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path, refusal: str | None = None) -> Iterator[None]:
     """Let no other process append to the file meanwhile; the system lets go of it if this one dies.
 
     Runs that measure at the same time disturb each other; and if one went on with a run that is still going, nobody
     could tell their turns apart.
 
+    :param refusal: what is said if another process holds it; None speaks of measuring
     :raises InputError: if another process holds it
     :raises RunError: if it cannot be written
     """
@@ -83,8 +84,9 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow "
-                "the other, or choose another place with -o."
+                refusal
+                or f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow the "
+                "other, and give the same command again. A search goes on where it is."
             ) from error
         yield
 

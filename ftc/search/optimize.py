@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 PLACE = "search"
 """Below the directory of the artifacts, where searches keep what they build."""
 
+_LOCK = "lock"
+"""Beside what searches keep: held by the one that is going on."""
+
 FINAL_SHARE = 0.1
 """Of the rows, for the final score, where no other rows are given for it."""
 
@@ -97,12 +100,10 @@ def optimize(
     :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
     :param announce: is told the plan before anything is built
-    :raises InputError: if the request, the rows or the checkpoint are refused
+    :raises InputError: if the request, the rows or the checkpoint are refused, or another search works in `artifacts`
     :raises RunError: if not even the baseline could be measured
     """
-    from bench.winner import board_of
-    from ftc.search.search import Search
-    from ftc.search.workshop import Processes
+    from bench.results import held
 
     planned = prepare(
         checkpoint,
@@ -118,36 +119,14 @@ def optimize(
     )
     if announce is not None:
         announce(planned)
-    if force:
-        set_aside(planned.journal)
-    store = Store(Journal(planned.journal))
-    ended = store.ended()
-    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
-        say("searched already with just this request and these rows; --force searches anew")
-        return _result(planned, store, board)
-    if store.begun() is None:
-        store.add(lambda _at: planned.begun())
-    else:
-        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
-    search = Search(
-        root=planned.root,
-        given=planned.declared,
-        request=planned.request,
-        source=planned.source,
-        parts=planned.parts,
-        place=planned.place,
-        store=store,
-        workshop=workshop or Processes(planned.place / "logs"),
-        first=planned.chains,
-        fixed=bool(recipe),
-        final=planned.final,
+    refusal = (
+        f"another ftc optimize works in {artifacts}: wait until it has ended, since each makes the other's times "
+        "longer, or give another directory with --artifacts."
     )
-    finalists = search.run()
-    began = time.monotonic()
-    board = _measured(planned, store, finalists, search.judging.allowed_points, artifacts)
-    best, _, reason = choose(board, planned.request)
-    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
-    return _result(planned, store, board)
+    with held(planned.place / _LOCK, refusal):
+        if force:
+            set_aside(planned.journal)
+        return _searched(planned, artifacts, workshop, fixed=bool(recipe))
 
 
 def prepare(
@@ -228,6 +207,42 @@ def _machine(threads: int | None) -> tuple[str, ...]:
 
     count = SessionOptions(threads).thread_count()
     return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
+
+
+def _searched(planned: Planned, artifacts: Path, workshop: Workshop | None, *, fixed: bool) -> Result:
+    """Search, unless that was done before, from where an earlier run was killed."""
+    from bench.winner import board_of
+    from ftc.search.search import Search
+    from ftc.search.workshop import Processes
+
+    store = Store(Journal(planned.journal))
+    ended = store.ended()
+    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
+        say("searched already with just this request and these rows; --force searches anew")
+        return _result(planned, store, board)
+    if store.begun() is None:
+        store.add(lambda _at: planned.begun())
+    else:
+        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
+    search = Search(
+        root=planned.root,
+        given=planned.declared,
+        request=planned.request,
+        source=planned.source,
+        parts=planned.parts,
+        place=planned.place,
+        store=store,
+        workshop=workshop or Processes(planned.place / "logs"),
+        first=planned.chains,
+        fixed=fixed,
+        final=planned.final,
+    )
+    finalists = search.run()
+    began = time.monotonic()
+    board = _measured(planned, store, finalists, search.judging.allowed_points, artifacts)
+    best, _, reason = choose(board, planned.request)
+    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
+    return _result(planned, store, board)
 
 
 def _measured(

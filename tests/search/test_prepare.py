@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.results import held
 from ftc import machine
 from ftc.data import Columns
 from ftc.errors import InputError
@@ -147,3 +148,19 @@ def test_the_same_images_in_two_files_do_not_tune_and_score(
     )
     with pytest.raises(InputError, match="hold the same rows"):
         prepare(data=tmp_path / "one.npz", final=tmp_path / "two.npz")
+
+
+def test_one_search_at_a_time_works_in_a_directory(
+    prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[module.Planned] = []
+    monkeypatch.setattr(module, "_searched", lambda planned, *_, **_options: searched.append(planned))
+    asked: dict[str, Any] = {"data": tmp_path / "data.tsv", "artifacts": tmp_path / "made", "recipe": (DYNAMIC,)}
+    with (
+        held(tmp_path / "made" / "search" / "lock"),
+        pytest.raises(InputError, match=r"another ftc optimize works in .*made: .* --artifacts"),
+    ):
+        module.optimize(tmp_path / "ckpt", **asked, force=True)
+    assert searched == []
+    module.optimize(tmp_path / "ckpt", **asked)
+    assert len(searched) == 1
