@@ -86,7 +86,7 @@ def held(path: Path, refusal: str | None = None) -> Iterator[None]:
             raise InputError(
                 refusal
                 or f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow the "
-                "other, and give the same command again. A search goes on where it is."
+                "other, and give the same command again. What ftc optimize has found until then is kept."
             ) from error
         yield
 

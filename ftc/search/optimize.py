@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -144,10 +145,11 @@ def prepare(
 ) -> Planned:
     """Open everything, divide the rows, and say what would be tried; see `optimize`.
 
-    :raises InputError: if the request, the rows or the checkpoint are refused
+    :raises InputError: if the request, the rows or the checkpoint are refused, or the results could not be kept
     """
     request, declared, path = request or Request(), declared or Declared(), Path(checkpoint)
     refuse(path, "searched for a faster form of")
+    _check_results(artifacts)
     root = open_any(path, declared)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
@@ -192,6 +194,23 @@ def prepare(
     place = artifacts / PLACE
     journal = place / f"{root.manifest.name}-{search}.jsonl"
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
+
+
+def _check_results(artifacts: Path) -> None:
+    """Refuse a file into which the final measurement could not be written, before the budget is used."""
+    from bench.results import FILE_NAME, check
+    from ftc.results_file import read_results
+
+    path = artifacts / FILE_NAME
+    check(path)
+    if not path.exists():
+        return
+    read_results(path)
+    if not os.access(path, os.W_OK):
+        raise InputError(
+            f"{path} cannot be written, and the final measurement goes there: allow that, or give another directory "
+            "with --artifacts."
+        )
 
 
 def _base(data: Dataset) -> str:

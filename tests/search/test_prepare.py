@@ -150,6 +150,22 @@ def test_the_same_images_in_two_files_do_not_tune_and_score(
         prepare(data=tmp_path / "one.npz", final=tmp_path / "two.npz")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"mine": 1}', r"bench\.jsonl is there and is no results file"),
+        ('{"run":"0123456789abcdef","schema":99,"kind":"begun"}', r"bench\.jsonl, line 1: not a result this version"),
+    ],
+)
+def test_results_that_could_not_be_kept_are_refused_before_anything_is_built(
+    prepare: Prepare, tmp_path: Path, line: str, said: str
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "bench.jsonl").write_text(f"{line}\n")
+    with pytest.raises(InputError, match=said):
+        prepare()
+
+
 def test_one_search_at_a_time_works_in_a_directory(
     prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
