@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.console import caution, say
 from ftc.data import Columns
-from ftc.declared import Declared
+from ftc.declared import SELF_DESCRIBED, Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
@@ -151,6 +151,8 @@ def prepare(
     refuse(path, "searched for a faster form of")
     _check_results(artifacts)
     root = open_any(path, declared)
+    if root.manifest.format in SELF_DESCRIBED:  # an adapter's labels went into what it was merged into
+        declared = Declared(declared.task)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
     if final is not None and Path(data).resolve() == Path(final).resolve() and split == final_split:
@@ -165,6 +167,7 @@ def prepare(
         seed=request.seed,
     )
     parts = source.parts(root)
+    source = replace(source, tuning=parts.tuning.fingerprint)
     if parts.leaking:
         caution(f"left out of {data}, being among the rows of the final score: {parts.leaking}")
     if parts.repeated:
@@ -271,8 +274,10 @@ def _measured(
     from bench.options import Options
     from bench.results import FILE_NAME
     from bench.run import bench
+    from ftc.search.job import reopened
     from ftc.search.request import Objective
 
+    reopened(planned.root.path, planned.declared, planned.root.manifest.id)
     chosen = [store.artifact(plan.REFERENCE), *map(store.of, finalists)]
     candidates = [planned.root, *(artifact for artifact in chosen if artifact is not None)]
     request = planned.request

@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import psutil
 
+from ftc.errors import InputError
+
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 
 _LOOK_S = 0.25
@@ -71,7 +73,10 @@ class Workshop(Protocol):
         ...
 
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
-        """Work on all of them, side by side where there is room; each comes as soon as it is done."""
+        """Work on all of them, side by side where there is room; each comes as soon as it is done.
+
+        :raises InputError: if what is searched changed meanwhile
+        """
         ...
 
 
@@ -138,6 +143,8 @@ class Processes:
             return Done(
                 order, None, f"its process {_how(process.returncode)}; its last words: {_tail(words.name)}", seconds
             )
+        if "changed" in answer:
+            raise InputError(answer["changed"])
         return Done(order, answer.get("made"), answer.get("failed"), seconds)
 
 

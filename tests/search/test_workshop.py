@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ftc.errors import InputError
 from ftc.search import workshop
 from ftc.search.workshop import Order, Processes
 
@@ -35,6 +36,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 case "hang": time.sleep(600)
                 case "grow": held = bytearray(600_000_000); held[::4096] = b"x" * len(held[::4096]); time.sleep(600)
                 case "words": print("the last words", file=sys.stderr); sys.exit(3)
+                case "change": print(json.dumps({"changed": "the checkpoint changed"}))
                 case "refuse": print(json.dumps({"failed": "not this one"}))
                 case _: print(json.dumps({"made": {"path": order["do"]}}))
             """
@@ -59,6 +61,12 @@ def test_each_piece_of_work_ends_alone(jobs: Path) -> None:
     assert found["refuse"] == "not this one"
     assert found["hang"] == "took longer than 1 s"
     assert found["fine"] == {"path": "fine"}
+
+
+def test_a_checkpoint_that_changed_ends_all_of_it(jobs: Path) -> None:
+    with pytest.raises(InputError, match="the checkpoint changed"):
+        done(jobs, order("change"), order("hang", limit_s=600.0))
+    assert not [p for p in psutil.Process().children(recursive=True) if "ftc.search.job" in " ".join(p.cmdline())]
 
 
 def test_more_memory_than_there_is_ends_it(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
