@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftc.artifact import Artifact, is_artifact, open_artifact
 from ftc.checkpoint import open_any
+from ftc.console import caution
 from ftc.declared import Declared
 from ftc.errors import FtcError, InputError
 from ftc.quiet import quiet_libraries
@@ -19,7 +22,6 @@ from ftc.search.parts import Source
 from ftc.temporary import own_temporary_directory
 
 if TYPE_CHECKING:
-    from ftc.artifact import Artifact
     from ftc.data import Dataset
 
 
@@ -143,8 +145,19 @@ def _linked(request: dict[str, Any]) -> dict[str, Any]:
     _, source, data = _opened(request)
     verb, options = request["link"]
     place = Path(request["place"])
+    _clear_damaged(place)
     made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
     return {"path": str(made.path), "id": made.manifest.id}
+
+
+def _clear_damaged(place: Path) -> None:
+    """Remove an artifact that does not open: what would be made there again is refused otherwise."""
+    if is_artifact(place):
+        try:
+            open_artifact(place)
+        except InputError as error:
+            caution(f"{error} Removed, and made again.")
+            shutil.rmtree(place)
 
 
 def _value(value: Any) -> Any:
