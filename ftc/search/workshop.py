@@ -98,8 +98,9 @@ class Processes:
         memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self.slots, max(1, len(orders))))
         pool = ThreadPoolExecutor(self.slots)
         self._is_closed = False
-        pending: set[Future[Done]] = {pool.submit(self._one, order, memory) for order in orders}
+        pending: set[Future[Done]] = set()
         try:
+            pending = {pool.submit(self._one, order, memory) for order in orders}
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -132,6 +133,8 @@ class Processes:
             )
             self._running.add(process)
             try:
+                if self._is_closed:  # meanwhile: the caller has ended those that it saw, and this was none of them
+                    return Done(order, None, "stopped", 0.0)
                 answer, failure = _watched(process, order, memory_bytes)
             finally:
                 _end(process)

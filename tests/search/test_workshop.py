@@ -88,6 +88,18 @@ def test_a_caller_that_stops_ends_what_runs(jobs: Path) -> None:
     assert not [p for p in psutil.Process().children(recursive=True) if "ftc.search.job" in " ".join(p.cmdline())]
 
 
+def test_work_that_begins_while_the_caller_stops_is_ended(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, working = subprocess.Popen, Processes(jobs / "logs")
+
+    def too_late(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = begin(*command, **options)
+        working._is_closed = True
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", too_late)
+    assert [one.failure for one in working.do([order("hang")])] == ["stopped"]
+
+
 def test_work_does_not_outlive_a_killed_search(tmp_path: Path) -> None:
     """The real job, whose parent is killed while it works."""
     script = tmp_path / "parent.py"
