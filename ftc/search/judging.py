@@ -67,7 +67,7 @@ class Judging:
     def allowed_points(self) -> float:
         """What may be lost; with a least score, what the reference has above it on the rows of the final score.
 
-        No candidate is chosen by these. On the rows that judge, most of which taught the checkpoint, it has more.
+        No candidate answers these before the end. On the rows that judge, most of which taught the checkpoint, it has more.
         """
         least = self.search.request.min_score
         if least is None:

@@ -93,7 +93,8 @@ def optimize(
     A search that was killed goes on where it was when it is called again with the same arguments.
 
     :param data: labelled rows to tune on; a part of them judges
-    :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
+    :param final: labelled rows that give the final score, and with a least score what the checkpoint has above it; None
+        sets a tenth of `data` apart
     :param recipe: the candidates, where they are not to be found by the search
     :param split: of `data`, where that has several
     :param final_split: of `final`

@@ -1,4 +1,4 @@
-"""Which rows a search tunes on, which it judges with, and which give the final score and nothing else."""
+"""Which rows a search tunes on, which it judges with, and which give the final score."""
 
 from __future__ import annotations
 
