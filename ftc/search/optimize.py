@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
-from ftc.console import caution, say
+from ftc.console import caution, counted, say
 from ftc.data import Columns
 from ftc.declared import SELF_DESCRIBED, Declared
 from ftc.errors import InputError
@@ -186,10 +186,17 @@ def prepare(
         raise InputError(
             f"{data} and {final} hold the same rows: the final score must come from rows that tuned nothing."
         )
+    few = ((parts.judging, f"of {data} judge, a tenth of all"), (scored, f"of {final or data} give the final score"))
+    for part, what in few:
+        if len(part) < pace.LEAST_JUDGING:
+            caution(
+                f"only {counted(len(part), 'row')} {what}: one of them weighs {100 / len(part):.1f} points. More rows "
+                "there tell smaller drops."
+            )
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
-        for chain in recipe:
-            plan.check(root, chain, request)
+        for number, chain in enumerate(recipe, 1):
+            plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
         chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)

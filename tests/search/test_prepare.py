@@ -108,14 +108,27 @@ def test_rows_that_are_left_of_the_same_data_are_told_apart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"recipe": ((link("export", to="nowhere"),),)}, "nothing makes nowhere of huggingface"),
-        ({"recipe": ((link("quantize", to="onnx", mode="tiny"),),)}, "no tiny quantization to onnx"),
-        ({"request": Request(target=Target.EDGE)}, "--target edge runs TFLite alone, and this makes onnx"),
+        (
+            {"recipe": ((link("export", to="nowhere"),),)},
+            "candidate 1 of the recipe, export --to nowhere: nothing makes",
+        ),
+        (
+            {"recipe": ((link("quantize", to="onnx", mode="tiny"),),)},
+            "candidate 1 of the recipe, .* no tiny quantization to onnx",
+        ),
+        ({"request": Request(target=Target.EDGE)}, "candidate 1 of the recipe, .*: --target edge runs TFLite alone"),
     ],
 )
 def test_a_recipe_that_leads_nowhere_is_refused(prepare: Prepare, change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         prepare(**change)
+
+
+def test_few_rows_are_said_to_tell_little(prepare: Prepare, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare()
+    told = capsys.readouterr().err
+    assert "data.tsv judge, a tenth of all: one of them weighs 5.0 points" in told
+    assert "final.tsv give the final score: one of them weighs 2.0 points" in told
 
 
 def test_splits_are_of_the_data_they_are_named_for(prepare: Prepare, tmp_path: Path) -> None:
