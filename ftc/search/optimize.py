@@ -18,7 +18,7 @@ from ftc.declared import SELF_DESCRIBED, Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
-from ftc.search.journal import Begun, Ended, Journal, set_aside
+from ftc.search.journal import Begun, Built, Ended, Failed, Journal, set_aside
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
@@ -254,6 +254,8 @@ def _searched(planned: Planned, artifacts: Path, workshop: Workshop | None, *, f
         store.add(lambda _at: planned.begun())
     else:
         say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
+        if any(isinstance(entry, Failed) for entry in store.journal.entries):
+            say("what had failed is not tried again, a full disk or a kill included: --force searches anew")
     search = Search(
         root=planned.root,
         given=planned.declared,
@@ -322,7 +324,6 @@ def _result(planned: Planned, store: Store, board: Leaderboard) -> Result:
 
 
 def _rows(planned: Planned, store: Store, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
-    from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
 
     standings = {standing.candidate.id: standing for standing in board.standings}
