@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,8 @@ import pytest
 
 from bench.results import held
 from ftc import machine
-from ftc.checkpoint import open_any
 from ftc.data import Columns
-from ftc.declared import Declared
 from ftc.errors import InputError
-from ftc.search import job
 from ftc.search import optimize as module
 from ftc.search import search as searching
 from ftc.search.journal import Ended
@@ -165,26 +161,6 @@ def test_the_same_images_in_two_files_do_not_tune_and_score(
     )
     with pytest.raises(InputError, match="hold the same rows"):
         prepare(data=tmp_path / "one.npz", final=tmp_path / "two.npz")
-
-
-def test_what_changed_during_a_search_ends_it(prepare: Prepare, text_checkpoint: Path, tmp_path: Path) -> None:
-    checkpoint = shutil.copytree(text_checkpoint, tmp_path / "tiny")
-    planned = prepare(final=None)
-    root = open_any(checkpoint)
-    order = job.order("tiny", root, Declared(), root, DYNAMIC[0], planned.source, tmp_path / "export")
-    written(tmp_path / "data.tsv", lines(201, 0))
-    with pytest.raises(InputError, match=r"the rows changed .*data\.tsv has other rows than before"):
-        job._linked(order)
-    with (checkpoint / "config.json").open("a") as config:
-        config.write("\n")
-    store = made.search(tmp_path, Request(), (DYNAMIC,)).store
-    with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
-        job._linked(order)
-    with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
-        module._measured(replace(planned, root=root), store, (), 1.0, tmp_path)
-    (checkpoint / "config.json").unlink()
-    with pytest.raises(InputError, match=r"changed while it was searched: .* has no config\.json.* start again"):
-        job._linked(order)
 
 
 @pytest.mark.parametrize(
