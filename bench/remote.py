@@ -217,7 +217,7 @@ class Worker:
         if self._is_hung:
             raise WorkerError(
                 f"its process gave no answer within {limit_s:g} s at {request['do']!r} and was ended; "
-                "if the model is that slow, give it longer: --time-limit 10m"
+                "if the model is that slow, ftc bench --time-limit 10m gives it longer"
             )
         if reply is None:
             raise WorkerError(_post_mortem(self.process.wait(), str(request["do"]), self._words))

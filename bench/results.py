@@ -36,7 +36,7 @@ def check(path: Path) -> None:
     if not _is_results(path):
         raise InputError(
             f"{path} is there and is no results file of ftc bench: nothing is written into it. "
-            "Choose another place with -o."
+            "Move it aside, or choose another place."
         )
     read_results(path)
 
@@ -66,12 +66,13 @@ def append_line(line: bytes, path: Path) -> None:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path, refusal: str | None = None) -> Iterator[None]:
     """Let no other process append to the file meanwhile; the system lets go of it if this one dies.
 
     Runs that measure at the same time disturb each other; and if one went on with a run that is still going, nobody
     could tell their turns apart. On a file system without locks, that is left to the user.
 
+    :param refusal: what is said if another process holds it; None speaks of measuring
     :raises InputError: if another process holds it
     :raises RunError: if it cannot be written
     """
@@ -85,8 +86,9 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow "
-                "the other, or choose another place with -o."
+                refusal
+                or f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow the "
+                "other, and give the same command again. What ftc optimize has found until then is kept."
             ) from error
         except OSError as error:  # a file system without locks
             caution(f"{path} cannot be locked ({error.strerror}): let no other ftc bench measure into it meanwhile.")
@@ -116,7 +118,9 @@ def _is_results(path: Path) -> bool:
 
 
 def _unusable(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path} cannot be written: {error.strerror}. Choose another place with -o.")
+    return RunError(
+        f"{path} cannot be written: {error.strerror}. Give the same command again when it can, or choose another place."
+    )
 
 
 def _ends_whole(path: Path) -> bool:

@@ -116,7 +116,7 @@ def draft(target: Path) -> Iterator[Path]:
         _remove_abandoned(parent)
         path = Path(tempfile.mkdtemp(prefix=f"{_DRAFT_PREFIX}{target.name}-", dir=parent))
     except OSError as error:
-        raise RunError(f"cannot write to {parent}: {error.strerror}. Choose another place with -o.") from error
+        raise RunError(f"cannot write to {parent}: {error.strerror}. Choose another place.") from error
     with _locked(path):
         try:
             yield path
@@ -126,7 +126,7 @@ def draft(target: Path) -> Iterator[Path]:
             if _is_disk_full(error):
                 raise RunError(
                     f"no space left on the disk that holds {parent}; nothing was left there. "
-                    "Free some space, or write elsewhere with -o."
+                    "Free some space, or choose another place."
                 ) from error
             raise
         finally:

@@ -75,7 +75,7 @@ def claimed(place: Path) -> Iterator[None]:
             return
         descriptor = os.open(place, os.O_RDONLY)
     except OSError as error:
-        raise RunError(f"cannot write to {place}: {error.strerror}. Choose another place with -o.") from error
+        raise RunError(f"cannot write to {place}: {error.strerror}. Choose another place.") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

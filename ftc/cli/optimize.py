@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 @click.command()
 @options.source_argument
 @click.option("--data", metavar="DATA", required=True, help="Labelled rows to tune on; a part of them judges.")
-@click.option("--eval", "final", metavar="DATA", help="Labelled rows for the final score, used for nothing else.")
+@click.option(
+    "--eval", "final", metavar="DATA", help="Labelled rows for the final score; no candidate is tuned on them."
+)
 @click.option("--eval-split", "final_split", metavar="NAME", help="Which split of --eval, where it has several.")
 @options.max_drop_option
-@click.option("--min-score", type=float, metavar="PART", help="What the metric must reach, instead of --max-drop.")
+@click.option(
+    "--min-score",
+    type=float,
+    metavar="PART",
+    help="What the metric must reach, instead of --max-drop; what the checkpoint has above it on the rows of the final "
+    "score is what pruning may lose.",
+)
 @click.option(
     "--strict",
     is_flag=True,
@@ -94,7 +102,7 @@ def optimize(
 
     Quantizes it for every runtime that is installed, and measures; then prunes it, so far as the fastest form's
     latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
-    and judge; those of --eval give the final score and nothing else. If nothing qualifies, the baseline wins.
+    and judge; those of --eval give the final score. If nothing qualifies, the baseline wins.
 
     The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
     the same command to go on.

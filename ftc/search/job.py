@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftc.artifact import Artifact, is_artifact, open_artifact
 from ftc.checkpoint import open_any
+from ftc.console import caution
 from ftc.declared import Declared
-from ftc.errors import FtcError
+from ftc.errors import FtcError, InputError
 from ftc.quiet import quiet_libraries
 from ftc.search.links import Link
 from ftc.search.parts import Source
 from ftc.temporary import own_temporary_directory
 
 if TYPE_CHECKING:
-    from ftc.artifact import Artifact
     from ftc.data import Dataset
+
+
+class Changed(InputError):
+    """What is searched is no longer what it was when the search began."""
+
+
+def reopened(path: Path, declared: Declared, root_id: str) -> Artifact:
+    """The checkpoint, if it is still the one that is searched.
+
+    What came of two checkpoints cannot be compared, and what a search has found would be said of the wrong one.
+
+    :raises Changed: if it is another, or cannot be opened
+    """
+    try:
+        root = open_any(path, declared)
+    except InputError as error:
+        raise Changed(f"the checkpoint changed while it was searched: {error} Mend that and start again.") from error
+    if root.manifest.id != root_id:
+        raise Changed(f"the checkpoint {path} changed while it was searched: start again.")
+    return root
 
 
 def order(
@@ -67,6 +89,7 @@ def _common(name: str, root: Artifact, declared: Declared, source: Artifact, dat
     return {
         "name": name,
         "root": str(root.path),
+        "root_id": root.manifest.id,
         "source": str(source.path),
         "declared": {
             "task": declared.task,
@@ -88,6 +111,8 @@ def main() -> None:
     try:
         with own_temporary_directory(), quiet_libraries():
             told = {"made": _table(request) if request["do"] == "table" else _linked(request)}
+    except Changed as error:
+        told = {"changed": str(error)}
     except FtcError as error:
         told = {"failed": str(error)}
     print(json.dumps(told), file=answers, flush=True)
@@ -107,17 +132,32 @@ def _opened(request: dict[str, Any]) -> tuple[Artifact, Artifact, Dataset]:
         told["processor"],
         Path(told["tokenizer"]) if told["tokenizer"] is not None else None,
     )
-    root = open_any(Path(request["root"]), declared)
+    root = reopened(Path(request["root"]), declared, request["root_id"])
+    try:
+        rows = Source.of(request["data"]).parts(root).tuning
+    except InputError as error:
+        raise Changed(f"the rows changed while they were searched with: {error} Start again.") from error
     source = root if request["source"] == request["root"] else open_any(Path(request["source"]))
-    return root, source, Source.of(request["data"]).parts(root).tuning
+    return root, source, rows
 
 
 def _linked(request: dict[str, Any]) -> dict[str, Any]:
     _, source, data = _opened(request)
     verb, options = request["link"]
     place = Path(request["place"])
+    _clear_damaged(place)
     made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
     return {"path": str(made.path), "id": made.manifest.id}
+
+
+def _clear_damaged(place: Path) -> None:
+    """Remove an artifact that does not open: what would be made there again is refused otherwise."""
+    if is_artifact(place):
+        try:
+            open_artifact(place)
+        except InputError as error:
+            caution(f"{error} Removed, and made again.")
+            shutil.rmtree(place)
 
 
 def _value(value: Any) -> Any:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+from bench.results import append_line
 from ftc.console import caution
-from ftc.errors import InputError, RunError
+from ftc.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -166,16 +166,7 @@ class Journal:
 
         :raises RunError: if it cannot be written
         """
-        line = adapter().dump_json(entry) + b"\n"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+", buffering=0) as file:
-                if file.tell() and not _ends_whole(self.path):
-                    line = b"\n" + line  # half a line of a killed run must not swallow this one
-                file.write(line)
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}.") from error
+        append_line(adapter().dump_json(entry) + b"\n", self.path)
         self.entries = (*self.entries, entry)
 
     @property
@@ -205,12 +196,6 @@ def longest_s(directory: Path) -> Mapping[str, float]:
             if isinstance(told, dict) and told.get("kind") == "built":
                 took[told["path"]] = max(took.get(told["path"], 0.0), told["seconds"])
     return took
-
-
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def _read(path: Path) -> tuple[Entry, ...]:

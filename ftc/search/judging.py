@@ -39,6 +39,9 @@ _FIRST_LOOK_ROWS = 1000
 _PACE_ROWS = 64
 """That are timed first."""
 
+_LEAST_PACE_ROWS = 32
+"""Two answers of a process, the first of which tells nothing (see `pace.Ticks`); fewer rows are answered again."""
+
 SLACK_POINTS = 3.0
 """Over the budget, before a candidate is dropped by the rows that judge.
 
@@ -67,7 +70,8 @@ class Judging:
     def allowed_points(self) -> float:
         """What may be lost; with a least score, what the reference has above it on the rows of the final score.
 
-        No candidate is chosen by these. On the rows that judge, most of which taught the checkpoint, it has more.
+        No candidate answers these before the end. On the rows that judge, most of which taught the checkpoint, it has
+        more.
         """
         least = self.search.request.min_score
         if least is None:
@@ -150,7 +154,9 @@ class Judging:
 
     def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
         ticks, there_are, budget_s = pace.Ticks(), len(self.search.parts.judging), self.search.request.budget_s
-        self._answered(self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed), ticks)
+        drawn = self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed)
+        in_turn = [row % len(drawn) for row in range(max(len(drawn), _LEAST_PACE_ROWS))]
+        self._answered(drawn.part(in_turn, "in turn"), ticks)
         row_s = ticks.row_s or 0.0
         rows = pace.judging_rows(row_s, there_are, len(self.search.first), budget_s)
         final_s = pace.final_s(row_s, len(self.search.final), budget_s)

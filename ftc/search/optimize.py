@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
-from ftc.console import caution, say
+from ftc.console import caution, counted, say
 from ftc.data import Columns
-from ftc.declared import Declared
+from ftc.declared import SELF_DESCRIBED, Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
-from ftc.search.journal import Begun, Ended, Journal, set_aside
+from ftc.search.journal import Begun, Built, Ended, Failed, Journal, set_aside
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 PLACE = "search"
 """Below the directory of the artifacts, where searches keep what they build."""
+
+_LOCK = "lock"
+"""Beside what searches keep: held by the one that is going on."""
 
 FINAL_SHARE = 0.1
 """Of the rows, for the final score, where no other rows are given for it."""
@@ -90,7 +94,8 @@ def optimize(
     A search that was killed goes on where it was when it is called again with the same arguments.
 
     :param data: labelled rows to tune on; a part of them judges
-    :param final: labelled rows that give the final score and nothing else; None sets a tenth of `data` apart
+    :param final: labelled rows that give the final score, and with a least score what the checkpoint has above it; None
+        sets a tenth of `data` apart
     :param recipe: the candidates, where they are not to be found by the search
     :param split: of `data`, where that has several
     :param final_split: of `final`
@@ -98,12 +103,10 @@ def optimize(
     :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
     :param announce: is told the plan before anything is built
-    :raises InputError: if the request, the rows or the checkpoint are refused
+    :raises InputError: if the request, the rows or the checkpoint are refused, or another search works in `artifacts`
     :raises RunError: if not even the baseline could be measured
     """
-    from bench.winner import board_of
-    from ftc.search.search import Search
-    from ftc.search.workshop import Processes
+    from bench.results import held
 
     planned = prepare(
         checkpoint,
@@ -119,36 +122,14 @@ def optimize(
     )
     if announce is not None:
         announce(planned)
-    if force:
-        set_aside(planned.journal)
-    store = Store(Journal(planned.journal))
-    search = Search(
-        root=planned.root,
-        given=planned.declared,
-        request=planned.request,
-        source=planned.source,
-        parts=planned.parts,
-        place=planned.place,
-        store=store,
-        workshop=workshop or Processes(planned.place / "logs"),
-        first=planned.chains,
-        fixed=bool(recipe),
-        final=planned.final,
+    refusal = (
+        f"another ftc optimize works in {artifacts}: wait until it has ended, since each makes the other's times "
+        "longer, or give another directory with --artifacts."
     )
-    ended = store.ended()
-    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
-        say("searched already with just this request and these rows; --force searches anew")
-        return _result(planned, search, board)
-    if store.begun() is None:
-        store.add(lambda _at: planned.begun())
-    else:
-        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
-    finalists = search.run()
-    began = time.monotonic()
-    board = _measured(planned, search, finalists, artifacts)
-    best, _, reason = choose(board, planned.request, search.untried())
-    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
-    return _result(planned, search, board)
+    with held(planned.place / _LOCK, refusal):
+        if force:
+            set_aside(planned.journal)
+        return _searched(planned, artifacts, workshop, fixed=bool(recipe))
 
 
 def prepare(
@@ -166,11 +147,14 @@ def prepare(
 ) -> Planned:
     """Open everything, divide the rows, and say what would be tried; see `optimize`.
 
-    :raises InputError: if the request, the rows or the checkpoint are refused
+    :raises InputError: if the request, the rows or the checkpoint are refused, or the results could not be kept
     """
     request, declared, path = request or Request(), declared or Declared(), Path(checkpoint)
     refuse(path, "searched for a faster form of")
+    _check_results(artifacts)
     root = open_any(path, declared)
+    if root.manifest.format in SELF_DESCRIBED:  # an adapter's labels went into what it was merged into
+        declared = Declared(declared.task)
     if not root.manifest.is_root:
         raise InputError(f"{path} is made by ftc already: search from {root.manifest.root_path}, the checkpoint.")
     if final is not None and Path(data).resolve() == Path(final).resolve() and split == final_split:
@@ -185,6 +169,7 @@ def prepare(
         seed=request.seed,
     )
     parts = source.parts(root)
+    source = replace(source, tuning=parts.tuning.fingerprint)
     if parts.leaking:
         caution(f"left out of {data}, being among the rows of the final score: {parts.leaking}")
     if parts.repeated:
@@ -202,10 +187,17 @@ def prepare(
         raise InputError(
             f"{data} and {final} hold the same rows: the final score must come from rows that tuned nothing."
         )
+    few = ((parts.judging, f"of {data} judge, a tenth of all"), (scored, f"of {final or data} give the final score"))
+    for part, what in few:
+        if len(part) < pace.LEAST_JUDGING:
+            caution(
+                f"only {counted(len(part), 'row')} {what}: one of them weighs {100 / len(part):.1f} points. More rows "
+                "there tell smaller drops."
+            )
     chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
     if recipe:
-        for chain in recipe:
-            plan.check(root, chain, request)
+        for number, chain in enumerate(recipe, 1):
+            plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
         chains = tuple(plan.with_export(root, chain) for chain in recipe)
     if recipe and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)
@@ -214,6 +206,23 @@ def prepare(
     place = artifacts / PLACE
     journal = place / f"{root.manifest.name}-{search}.jsonl"
     return Planned(root, declared, request, source, parts, scored, chains, skipped, place, journal, search)
+
+
+def _check_results(artifacts: Path) -> None:
+    """Refuse a file into which the final measurement could not be written, before the budget is used."""
+    from bench.results import FILE_NAME, check
+    from ftc.results_file import read_results
+
+    path = artifacts / FILE_NAME
+    check(path)
+    if not path.exists():
+        return
+    read_results(path)
+    if not os.access(path, os.W_OK):
+        raise InputError(
+            f"{path} cannot be written, and the final measurement goes there: allow that, or give another directory "
+            "with --artifacts."
+        )
 
 
 def _base(data: Dataset) -> str:
@@ -231,13 +240,53 @@ def _machine(threads: int | None) -> tuple[str, ...]:
     return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
 
 
+def _searched(planned: Planned, artifacts: Path, workshop: Workshop | None, *, fixed: bool) -> Result:
+    """Search, unless that was done before, from where an earlier run was killed."""
+    from bench.winner import board_of
+    from ftc.search.search import Search
+    from ftc.search.workshop import Processes
+
+    store = Store(Journal(planned.journal))
+    search = Search(
+        root=planned.root,
+        given=planned.declared,
+        request=planned.request,
+        source=planned.source,
+        parts=planned.parts,
+        place=planned.place,
+        store=store,
+        workshop=workshop or Processes(planned.place / "logs"),
+        first=planned.chains,
+        fixed=fixed,
+        final=planned.final,
+    )
+    ended = store.ended()
+    if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
+        say("searched already with just this request and these rows; --force searches anew")
+        return _result(planned, search, board)
+    if store.begun() is None:
+        store.add(lambda _at: planned.begun())
+    else:
+        say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
+        if any(isinstance(entry, Failed) for entry in store.journal.entries):
+            say("what had failed is not tried again, a full disk or a kill included: --force searches anew")
+    finalists = search.run()
+    began = time.monotonic()
+    board = _measured(planned, search, finalists, artifacts)
+    best, _, reason = choose(board, planned.request, search.untried())
+    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
+    return _result(planned, search, board)
+
+
 def _measured(planned: Planned, search: Search, finalists: Sequence[str], artifacts: Path) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
     from bench.results import FILE_NAME
     from bench.run import bench
+    from ftc.search.job import reopened
     from ftc.search.request import Objective
 
+    reopened(planned.root.path, planned.declared, planned.root.manifest.id)
     chosen = [planned.root, search.store.artifact(plan.REFERENCE), *map(search.store.of, finalists)]
     # a recipe may spell out the options of the baseline, and make it a second time
     candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
@@ -276,7 +325,6 @@ def _result(planned: Planned, search: Search, board: Leaderboard) -> Result:
 
 
 def _rows(search: Search, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
-    from ftc.search.journal import Built, Failed
     from ftc.search.result import refusal
 
     store, untried = search.store, search.untried()

@@ -1,4 +1,4 @@
-"""Which rows a search tunes on, which it judges with, and which give the final score and nothing else."""
+"""Which rows a search tunes on, which it judges with, and which give the final score."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Source:
     :param apart_split: which split of these, where there are several
     :param held_out: part (0-1) of the rows that judges, at most 2,000 of them
     :param final: part (0-1) that gives the final score, if no other rows do
+    :param tuning: the fingerprint that the rows to tune on must have; None takes them as they are
     """
 
     path: str
@@ -35,6 +36,7 @@ class Source:
     held_out: float = 0.1
     final: float = 0.0
     seed: int = 0
+    tuning: str | None = None
 
     def load(self, root: Artifact) -> Dataset:
         """All rows, with labels that match the checkpoint's.
@@ -56,7 +58,7 @@ class Source:
     def parts(self, root: Artifact) -> Parts:
         """The rows, divided; each text once, and none that gives the final score.
 
-        :raises InputError: if they cannot be read, have no labels, or are too few
+        :raises InputError: if they cannot be read, have no labels, are too few, or are not those they must be
         """
         data = self.load(root)
         repeated = leaking = 0
@@ -76,6 +78,8 @@ class Source:
             data = rest
         judging, tuning = data.split(max(1, min(MOST_JUDGING, round(self.held_out * len(data)))), self.seed)
         assert tuning is not None, "a part of the rows is not all of them"
+        if self.tuning not in (None, tuning.fingerprint):
+            raise InputError(f"{self.path} has other rows than before.")
         return Parts(tuning, judging, final, repeated, leaking)
 
     def told(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
-from ftc.search.links import OPTIONS, Chain, key, link
+from ftc.search.links import OPTIONS, Chain, link
 from ftc.search.request import Effort, Objective, Target
 from ftc.tasks import TASKS
 
@@ -117,9 +117,10 @@ def with_export(root: Artifact, chain: Chain) -> Chain:
     return (*before, link("export", **mine), link("quantize", **rest))
 
 
-def check(root: Artifact, chain: Chain, request: Request) -> None:
+def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
     """Refuse a chain of a recipe before anything is built.
 
+    :param where: in the recipe, for the message
     :raises InputError: if no steps lead where it goes, or the target does not run what it makes
     """
     from compress.route import route
@@ -128,10 +129,14 @@ def check(root: Artifact, chain: Chain, request: Request) -> None:
     for one in chain:
         options = dict(one.options)
         if "to" in options:
-            route(made, to := str(options["to"]), cast("Mode | None", options.get("mode")))
+            to = str(options["to"])
+            try:
+                route(made, to, cast("Mode | None", options.get("mode")))
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
             made = to
     if request.target is Target.EDGE and made != "tflite":
-        raise InputError(f"--target edge runs TFLite alone, and this makes {made}: {key(chain)}")
+        raise InputError(f"{where}: --target edge runs TFLite alone, and this makes {made}.")
 
 
 def _cost(chain: Chain) -> tuple[bool, bool, bool]:

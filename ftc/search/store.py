@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, TypeGuard, TypeVar
 
 from ftc.artifact import Artifact, is_artifact, open_artifact
+from ftc.console import caution
+from ftc.errors import InputError
 from ftc.search.journal import (
     Begun,
     Built,
@@ -45,6 +47,7 @@ class Store:
     journal: Journal
     began_s: float = field(init=False)
     _longest_s: Mapping[str, float] = field(init=False)
+    _told: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self._longest_s = longest_s(self.journal.path.parent)
@@ -68,14 +71,18 @@ class Store:
         return next((entry for entry in reversed(self.journal.entries) if isinstance(entry, Ended)), None)
 
     def artifact(self, chain: Chain) -> Artifact | None:
-        """What a chain has made, if it still stands where it was put."""
+        """What a chain has made, if it still stands whole where it was put; what is damaged is built again."""
         return self.of(key(chain))
 
     def of(self, name: str) -> Artifact | None:
         """The same, by the chain's key."""
         for entry in reversed(self.journal.entries):
             if isinstance(entry, Built) and entry.key == name and is_artifact(Path(entry.path)):
-                found = open_artifact(Path(entry.path))
+                try:
+                    found = open_artifact(Path(entry.path))
+                except InputError as error:
+                    self._tell_once(f"{error} It counts as not built.")
+                    continue
                 if found.manifest.id == entry.id:
                     return found
         return None
@@ -137,6 +144,11 @@ class Store:
         wanted = {key(chain) for chain in chains}
         built = {e.key: e for e in self.journal.entries if isinstance(e, Built) and e.key in wanted}
         return sum(max(e.seconds, self._longest_s.get(e.path, 0.0)) for e in built.values())
+
+    def _tell_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            caution(message)
 
     def _last(self, kind: type[E], name: str) -> E | None:
         found = (e for e in reversed(self.journal.entries) if isinstance(e, kind) and e.key == name)

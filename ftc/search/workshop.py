@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import psutil
 
+from ftc.errors import InputError
+
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 
 _LOOK_S = 0.25
@@ -71,7 +73,10 @@ class Workshop(Protocol):
         ...
 
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
-        """Work on all of them, side by side where there is room; each comes as soon as it is done."""
+        """Work on all of them, side by side where there is room; each comes as soon as it is done.
+
+        :raises InputError: if what is searched changed meanwhile
+        """
         ...
 
 
@@ -93,8 +98,9 @@ class Processes:
         memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self.slots, max(1, len(orders))))
         pool = ThreadPoolExecutor(self.slots)
         self._is_closed = False
-        pending: set[Future[Done]] = {pool.submit(self._one, order, memory) for order in orders}
+        pending: set[Future[Done]] = set()
         try:
+            pending = {pool.submit(self._one, order, memory) for order in orders}
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -127,6 +133,8 @@ class Processes:
             )
             self._running.add(process)
             try:
+                if self._is_closed:  # meanwhile: the caller has ended those that it saw, and this was none of them
+                    return Done(order, None, "stopped", 0.0)
                 answer, failure = _watched(process, order, memory_bytes)
             finally:
                 _end(process)
@@ -138,6 +146,8 @@ class Processes:
             return Done(
                 order, None, f"its process {_how(process.returncode)}; its last words: {_tail(words.name)}", seconds
             )
+        if "changed" in answer:
+            raise InputError(answer["changed"])
         return Done(order, answer.get("made"), answer.get("failed"), seconds)
 
 

@@ -13,6 +13,7 @@ import pytest
 from bench import screening
 from ftc.data import Dataset
 from ftc.search import pace, plan
+from ftc.search.judging import PACE
 from ftc.search.parts import Parts
 from ftc.search.request import Request
 from tests.search import made
@@ -54,3 +55,23 @@ def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_fo
     asked.clear()
     assert len(again.judging.rows) == judging
     assert asked == [], "rows are timed once"
+
+
+def test_the_pace_is_known_of_few_rows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now_s))
+
+    def answers(_artifact: Any, data: Dataset, *, advance: Any = None, **_options: Any) -> np.ndarray:
+        nonlocal now_s
+        now_s += 10.0  # to open it
+        for start in range(0, len(data), 16):
+            now_s += 0.25 * len(data.examples[start : start + 16])
+            advance(len(data.examples[start : start + 16]))
+        return np.zeros(len(data), np.int64)
+
+    monkeypatch.setattr(screening, "answers", answers)
+    search = made.search(tmp_path, Request(), (DYNAMIC,), parts=Parts(made.rows(200), made.rows(10), None))
+    assert len(search.judging.rows) == 10
+    known = search.store.decided(PACE)
+    assert known is not None
+    assert known.numbers["row_s"] == pytest.approx(0.25)

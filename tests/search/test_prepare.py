@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.results import held
 from ftc import machine
 from ftc.data import Columns
 from ftc.errors import InputError
@@ -103,14 +104,27 @@ def test_rows_that_are_left_of_the_same_data_are_told_apart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"recipe": ((link("export", to="nowhere"),),)}, "nothing makes nowhere of huggingface"),
-        ({"recipe": ((link("quantize", to="onnx", mode="tiny"),),)}, "no tiny quantization to onnx"),
-        ({"request": Request(target=Target.EDGE)}, "--target edge runs TFLite alone, and this makes onnx"),
+        (
+            {"recipe": ((link("export", to="nowhere"),),)},
+            "candidate 1 of the recipe, export --to nowhere: nothing makes",
+        ),
+        (
+            {"recipe": ((link("quantize", to="onnx", mode="tiny"),),)},
+            "candidate 1 of the recipe, .* no tiny quantization to onnx",
+        ),
+        ({"request": Request(target=Target.EDGE)}, "candidate 1 of the recipe, .*: --target edge runs TFLite alone"),
     ],
 )
 def test_a_recipe_that_leads_nowhere_is_refused(prepare: Prepare, change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         prepare(**change)
+
+
+def test_few_rows_are_said_to_tell_little(prepare: Prepare, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare()
+    told = capsys.readouterr().err
+    assert "data.tsv judge, a tenth of all: one of them weighs 5.0 points" in told
+    assert "final.tsv give the final score: one of them weighs 2.0 points" in told
 
 
 def test_splits_are_of_the_data_they_are_named_for(prepare: Prepare, tmp_path: Path) -> None:
@@ -147,3 +161,35 @@ def test_the_same_images_in_two_files_do_not_tune_and_score(
     )
     with pytest.raises(InputError, match="hold the same rows"):
         prepare(data=tmp_path / "one.npz", final=tmp_path / "two.npz")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"mine": 1}', r"bench\.jsonl is there and is no results file"),
+        ('{"run":"0123456789abcdef","schema":99,"kind":"begun"}', r"bench\.jsonl, line 1: not a result this version"),
+    ],
+)
+def test_results_that_could_not_be_kept_are_refused_before_anything_is_built(
+    prepare: Prepare, tmp_path: Path, line: str, said: str
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "bench.jsonl").write_text(f"{line}\n")
+    with pytest.raises(InputError, match=said):
+        prepare()
+
+
+def test_one_search_at_a_time_works_in_a_directory(
+    prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[module.Planned] = []
+    monkeypatch.setattr(module, "_searched", lambda planned, *_, **_options: searched.append(planned))
+    asked: dict[str, Any] = {"data": tmp_path / "data.tsv", "artifacts": tmp_path / "made", "recipe": (DYNAMIC,)}
+    with (
+        held(tmp_path / "made" / "search" / "lock"),
+        pytest.raises(InputError, match=r"another ftc optimize works in .*made: .* --artifacts"),
+    ):
+        module.optimize(tmp_path / "ckpt", **asked, force=True)
+    assert searched == []
+    module.optimize(tmp_path / "ckpt", **asked)
+    assert len(searched) == 1

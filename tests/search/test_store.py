@@ -44,3 +44,16 @@ def test_finalists_that_are_gone_are_made_again(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(type(again), "_compare", lambda *_: None)
     assert again.run() == (key(DYNAMIC),)
     assert again.workshop.worked == [key(DYNAMIC)]
+
+
+def test_what_is_damaged_counts_as_not_built_and_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = made.search(tmp_path, Request(), (DYNAMIC,)).store
+    made.know(made.search(tmp_path, Request(), (DYNAMIC,), store=store), DYNAMIC, 2.0)
+    found = store.artifact(DYNAMIC)
+    assert found is not None
+    found.model_path.write_bytes(b"half a file")
+    assert store.artifact(DYNAMIC) is None
+    assert store.artifact(DYNAMIC) is None
+    assert capsys.readouterr().err.count("counts as not built") == 1

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ftc.errors import InputError
 from ftc.search import workshop
 from ftc.search.workshop import Order, Processes
 
@@ -35,6 +36,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 case "hang": time.sleep(600)
                 case "grow": held = bytearray(600_000_000); held[::4096] = b"x" * len(held[::4096]); time.sleep(600)
                 case "words": print("the last words", file=sys.stderr); sys.exit(3)
+                case "change": print(json.dumps({"changed": "the checkpoint changed"}))
                 case "refuse": print(json.dumps({"failed": "not this one"}))
                 case _: print(json.dumps({"made": {"path": order["do"]}}))
             """
@@ -61,6 +63,12 @@ def test_each_piece_of_work_ends_alone(jobs: Path) -> None:
     assert found["fine"] == {"path": "fine"}
 
 
+def test_a_checkpoint_that_changed_ends_all_of_it(jobs: Path) -> None:
+    with pytest.raises(InputError, match="the checkpoint changed"):
+        done(jobs, order("change"), order("hang", limit_s=600.0))
+    assert not [p for p in psutil.Process().children(recursive=True) if "ftc.search.job" in " ".join(p.cmdline())]
+
+
 def test_more_memory_than_there_is_ends_it(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workshop, "_MEMORY_SHARE", 300e6 / psutil.virtual_memory().available)
     assert "GB of memory that it could have" in done(jobs, order("grow"))["grow"]
@@ -78,6 +86,18 @@ def test_a_caller_that_stops_ends_what_runs(jobs: Path) -> None:
     assert next(working).result == {"path": "fine"}
     working.close()  # type: ignore[attr-defined]
     assert not [p for p in psutil.Process().children(recursive=True) if "ftc.search.job" in " ".join(p.cmdline())]
+
+
+def test_work_that_begins_while_the_caller_stops_is_ended(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, working = subprocess.Popen, Processes(jobs / "logs")
+
+    def too_late(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = begin(*command, **options)
+        working._is_closed = True
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", too_late)
+    assert [one.failure for one in working.do([order("hang")])] == ["stopped"]
 
 
 def test_work_does_not_outlive_a_killed_search(tmp_path: Path) -> None:

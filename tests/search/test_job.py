@@ -1,0 +1,58 @@
+"""A job on its own: whether it finds what was ordered, and what stands at the place of its result."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ftc.artifact import Artifact, open_artifact
+from ftc.checkpoint import open_any
+from ftc.data import Columns
+from ftc.declared import Declared
+from ftc.errors import InputError
+from ftc.search import job, optimize
+from ftc.search.parts import Source
+from ftc.search.request import Request
+from tests.search import made
+from tests.search.test_prepare import lines, written
+
+
+def ordered(root: Artifact, tmp_path: Path) -> dict[str, Any]:
+    """An order for an export, and its 200 rows."""
+    source = Source(str(written(tmp_path / "data.tsv", lines(200, 0))), Columns())
+    known = Source(source.path, Columns(), tuning=source.parts(root).tuning.fingerprint)
+    return job.order("tiny", root, Declared(), root, made.DYNAMIC[0], known, tmp_path / "search" / "tiny-export")
+
+
+def test_what_changed_during_a_search_ends_it(text_checkpoint: Path, tmp_path: Path) -> None:
+    root = open_any(shutil.copytree(text_checkpoint, tmp_path / "tiny"))
+    request = ordered(root, tmp_path)
+    written(tmp_path / "data.tsv", lines(201, 0))
+    with pytest.raises(InputError, match=r"the rows changed .*data\.tsv has other rows than before"):
+        job._linked(request)
+    with (root.path / "config.json").open("a") as config:
+        config.write("\n")
+    with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
+        job._linked(request)
+    planned: Any = SimpleNamespace(root=root, declared=Declared())
+    with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
+        optimize._measured(planned, made.search(tmp_path, Request(), ()).store, (), 1.0, tmp_path)
+    (root.path / "config.json").unlink()
+    with pytest.raises(InputError, match=r"changed while it was searched: .* has no config\.json.* start again"):
+        job._linked(request)
+
+
+def test_a_damaged_result_is_made_again(text_root: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(source: Artifact, _data: Any, place: Path, _options: Any) -> Artifact:
+        return made.sealed(place, source, "export")
+
+    monkeypatch.setitem(job._VERBS, "export", export)
+    request = ordered(text_root, tmp_path)
+    place = Path(job._linked(request)["path"])
+    (place / "model.onnx").write_bytes(b"half a file")
+    assert job._linked(request)["path"] == str(place)
+    assert open_artifact(place).model_path.read_bytes() == b""
