@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import agreement, intervals, statistics
+import numpy as np
+
+from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
-from ftc.measurement import Candidate, Cell, Measurement, Run
+from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
     "winner", "slower", "over budget", "over the bound", "accuracy unknown", "refused", "self-check", "failed"
@@ -234,6 +236,10 @@ class Judge:
         arrivals = self.run.conditions.arrivals
         if arrivals is None:
             return None
+        service_ns = self._service_ns(measurement, arrivals)
+        if service_ns * arrivals.rate_per_s >= 1e9:  # its queue grows for ever, and turns are too short to show it
+            call = f"a call takes {service_ns / 1e6:.2f} ms on average"
+            return f"cannot keep up with {arrivals.rate_per_s:g} per second: {call}"
         times = list(measurement.by_round().values())
         for percentile in (99, 90):
             value = statistics.percentile_ns(times, percentile)
@@ -242,6 +248,15 @@ class Judge:
                     return None
                 return f"p{percentile} of {value / 1e6:.1f} ms exceeds the bound of {arrivals.bound_ms:g} ms"
         return f"fewer than {statistics.floor(90)} queries cannot show that it keeps the bound: longer --time-budget"
+
+    def _service_ns(self, measurement: Measurement, arrivals: Arrivals) -> float:
+        """What a call takes on average, waiting for others left out."""
+        seed = self.run.conditions.seed
+        of_rounds = [
+            statistics.service_ns(times, plan.arrivals_ns(number, arrivals.rate_per_s, len(times), seed))
+            for number, times in measurement.by_round().items()
+        ]
+        return float(np.concatenate(of_rounds).mean())
 
     def _beaten(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
         if winner is None or measurement is winner:

@@ -34,6 +34,13 @@ def percentile_ns(times: Iterable[Sequence[float]], percentile: int) -> float | 
     return float(np.percentile(pooled, percentile))
 
 
+def service_ns(latencies_ns: Sequence[int], arrivals_ns: Sequence[int]) -> np.ndarray:
+    """What each query took from when those before it had been answered (N,), of latencies counted from its arrival."""
+    ends = np.add(arrivals_ns, latencies_ns)
+    taken: np.ndarray = ends - np.maximum(arrivals_ns, np.concatenate([[0], ends[:-1]]))
+    return taken
+
+
 def rows_per_second(times: Iterable[Sequence[float]], batch_size: int) -> float:
     """Throughput: rows divided by the time they took; rounds may hold other batches, so none of them stands alone."""
     rounds = list(times)

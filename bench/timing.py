@@ -102,6 +102,6 @@ def _arrivals(options: Options, candidates: int) -> tuple[Callable[[int], Sequen
     queries = int(np.clip(rate_per_s * turn_s, LEAST_QUERIES, MOST_QUERIES))
 
     def arrivals_ns(number: int) -> Sequence[int]:
-        return plan.poisson_ns(rate_per_s, queries, (options.seed, number, 2))
+        return plan.arrivals_ns(number, rate_per_s, queries, options.seed)
 
     return arrivals_ns, queries

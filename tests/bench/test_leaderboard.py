@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench import plan
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Cell, Measurement, Opening, Run, Turn
+from ftc.measurement import Arrivals, Cell, Measurement, Opening, Run, Turn
 from tests.bench.made import CONDITIONS, candidate, measurement, run, turns
 
 
@@ -216,6 +217,28 @@ def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batc
     assert board.winner is not None
     assert board.winner.name == "many"
     assert board.reason == "the fastest inside the accuracy budget"
+
+
+def served(name: str, call_ns: int) -> Measurement:
+    """What queries wait and take that arrive as those of `CONDITIONS` at 100 in a second."""
+    rounds = []
+    for number in range(12):
+        end_ns, times = 0, []
+        for arrival_ns in plan.arrivals_ns(number, 100.0, 8, CONDITIONS.seed):
+            end_ns = max(end_ns, arrival_ns) + call_ns
+            times.append(end_ns - arrival_ns)
+        rounds.append(Turn(number, (tuple(times),)))
+    return replace(measurement(name, call_ns), turns=tuple(rounds))
+
+
+def test_one_that_cannot_keep_up_with_the_rate_does_not_win_however_short_its_turns() -> None:
+    conditions = replace(CONDITIONS, scenario="Server", cells=(Cell(),), arrivals=Arrivals(100.0, 1000.0))
+    board = rank(replace(run(served("onnx", 8_000_000), served("torch", 12_000_000)), conditions=conditions))
+    assert [(s.candidate.name, s.verdict) for s in board.standings] == [("onnx", "winner"), ("torch", "over the bound")]
+    assert board.standings[1].reason == "cannot keep up with 100 per second: a call takes 12.00 ms on average"
+    late = board.standings[1].p90_ns
+    assert late is not None
+    assert late < 1e9, "its latencies alone are inside the bound"
 
 
 def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> None:
