@@ -10,7 +10,7 @@ import numpy as np
 from bench import plan, sampling
 from bench.lives import Lives
 from bench.log import Log
-from bench.options import Options
+from bench.options import Options, check_rate
 from bench.remote import WorkerError
 from bench.standing import judge_of
 from bench.timed import Timed
@@ -25,6 +25,13 @@ LEAST_LEFT = 0.5
 
 WARMING = 4
 """Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
+
+
+def check(options: Options, candidates: int) -> None:
+    """:raises InputError: if the fewest queries that are taken do not come within the time budget"""
+    if options.rate_per_s is not None:
+        queries = plan.MIN_ROUNDS * LEAST_QUERIES * candidates
+        check_rate(options.rate_per_s, queries, options.time_budget_s)
 
 
 def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> None:

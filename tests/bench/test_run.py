@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bench import timing
 from bench.leaderboard import rank
 from bench.remote import Worker
 from bench.run import Options, bench
@@ -165,6 +166,19 @@ def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, t
     assert board.winner is None
     assert board.standings[0].verdict == "over the bound"
     assert "exceeds the bound of 0.001 ms" in board.standings[0].reason
+
+
+def test_queries_that_do_not_come_within_the_budget_are_refused_before_anything_is_opened(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+) -> None:
+    served = replace(QUICK, scenario="Server", rate_per_s=0.1, bound_ms=100.0, time_budget_s=30, self_check=True)
+    with pytest.raises(
+        InputError, match=r"240 queries .* take 2400 s to come; .* --time-budget 2400s, or --rate 8 or more"
+    ):
+        bench([text_onnx, text_int8], options=served, results_path=tmp_path / "b.jsonl")
+    assert not (tmp_path / "b.jsonl").exists()
+    timing.check(replace(served, time_budget_s=2400), 3)
+    timing.check(replace(served, rate_per_s=8.0), 3)
 
 
 def test_a_grid_of_batches_and_lengths_is_timed_beside_the_datas_own(text_onnx: Artifact, text_data: Dataset) -> None:
