@@ -37,7 +37,9 @@ class SelfCheck:
     def __str__(self) -> str:
         if self.ratio is None:
             return f"{self.name} against itself was not compared: {self.failure or 'too few rounds in common'}"
-        shown = "no difference shown, as it must be" if self.passed else "a difference was shown where there is none"
+        shown = "a difference was shown where there is none"
+        if self.passed:
+            shown = f"no difference shown, as it must be (one of more than {self.ratio.precision:.1%} would have shown)"
         return f"{self.name} against itself: {self.ratio}, {shown}"
 
 
@@ -99,13 +101,14 @@ def rank(run: Run) -> Leaderboard:
         root_absent=_without_root(run, judge) if judge.root is None else None,
         standings=tuple(sorted(standings, key=_place)),
         conditions=run.conditions,
-        self_check=_self_check(judge),
+        self_check=self_check(judge),
         precision=run.precision,
         cautions=run.cautions,
     )
 
 
-def _self_check(judge: Judge) -> SelfCheck | None:
+def self_check(judge: Judge) -> SelfCheck | None:
+    """What the run's self-check has found; None where none was asked for."""
     twin = next((m for m in judge.run.measurements if m.candidate.twin_of is not None), None)
     if twin is None:
         return None

@@ -71,6 +71,16 @@ def test_the_times_are_looked_at_after() -> None:
     assert "--time-budget" in str(found)
 
 
+def test_a_self_check_that_could_hardly_have_failed_is_said() -> None:
+    def checked(jitter: int) -> list[str]:
+        onnx, again = (measurement("onnx", 400_000_000, jitter=hundredths) for hundredths in (1, jitter))
+        twin = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
+        return kinds(run(onnx, replace(again, candidate=twin)))
+
+    assert checked(jitter=1) == []
+    assert checked(jitter=20) == ["blunt self-check"]
+
+
 def test_what_queries_wait_for_is_not_taken_for_the_machine() -> None:
     slowed = run(measurement("torch", 800_000_000), slowing(measurement("onnx", 400_000_000)))
     served = replace(CONDITIONS, scenario="Server", arrivals=Arrivals(1.0, 100.0))

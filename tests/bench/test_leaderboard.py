@@ -247,6 +247,9 @@ def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> No
     check = rank(run(onnx, replace(onnx, candidate=again))).self_check
     assert check is not None
     assert check.passed
+    assert check.ratio is not None
+    seen = f"(one of more than {check.ratio.precision:.1%} would have shown)"
+    assert str(check) == f"onnx against itself: {check.ratio}, no difference shown, as it must be {seen}"
     check = rank(run(onnx, Measurement(again, failure="no memory"))).self_check
     assert check is not None
     assert check.passed is None
