@@ -112,15 +112,15 @@ def _after(run: Run) -> Iterator[Caution]:
     others = [known for known in run.measurements if known.is_timed and known is not reference]
     once = [known.candidate.name for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
     wide = [
-        (ratio.precision, known.candidate.name)
+        (precision, known.candidate.name)
         for known in others
-        if known.candidate.name not in once and (ratio := judge.ratio(known, reference)) is not None
+        if known.candidate.name not in once and (precision := judge.precision(known, reference)) is not None
     ]
     if run.precision is not None and wide and max(wide)[0] > run.precision:
         widest, name = max(wide)
         yield Caution(
             "too few samples",
-            f"the time budget ended with the ratio of {name} known to {widest:.1%}, not to the {run.precision:.1%} "
+            f"the time budget ended with a ratio of {name} known to {widest:.1%}, not to the {run.precision:.1%} "
             "that was asked for.",
             "Give a longer --time-budget, or a quieter machine.",
         )

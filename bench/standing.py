@@ -140,6 +140,15 @@ class Judge:
             {number: (theirs[number], ours[number]) for number in theirs.keys() & ours.keys()},
         )
 
+    def precision(self, measurement: Measurement, reference: Measurement | None) -> float | None:
+        """Half the width of the widest interval of its ratios, in a grid of those in all cells, else in the first.
+
+        None where too few rounds are common.
+        """
+        cells = range(len(self.run.conditions.cells) if self.run.conditions.is_grid else 1)
+        ratios = (self.ratio(measurement, reference, cell) for cell in cells)
+        return max((ratio.precision for ratio in ratios if ratio is not None), default=None)
+
     def typical_ns(self, measurement: Measurement) -> float:
         """The median time of a call in the first cell, or of a row where batches differ in size."""
         return statistics.percentile_ns(self._rounds(measurement, 0).values(), 50) or 0.0

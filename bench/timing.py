@@ -80,10 +80,10 @@ def widest(log: Log, mortal: Collection[str]) -> float | None:
     others = [known for known in log.run.measurements if known.is_timed and known is not reference]
     if reference.candidate.id in mortal:
         others = [known for known in others if known.candidate.id in mortal] or others
-    ratios = [judge.ratio(known, reference) for known in others]
-    if any(ratio is None for ratio in ratios):
+    widths = [judge.precision(known, reference) for known in others]
+    if any(width is None for width in widths):
         return None
-    return max((ratio.precision for ratio in ratios if ratio is not None), default=0.0)
+    return max((width for width in widths if width is not None), default=0.0)
 
 
 def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import cautions, conditions, plan
-from ftc.measurement import Arrivals, Measurement, Run, Turn
-from tests.bench.made import CONDITIONS, measurement, run
+from bench import cautions, conditions, plan, timing
+from bench.log import Log
+from ftc.measurement import Arrivals, Cell, Measurement, Run, Turn
+from tests.bench.made import CONDITIONS, candidate, measurement, run
 
 
 def kinds(made: Run) -> list[str]:
@@ -69,6 +70,23 @@ def test_the_times_are_looked_at_after() -> None:
     assert found.kind == "too few samples"
     assert "int8" in found.text
     assert "--time-budget" in str(found)
+
+
+def test_a_grid_is_known_as_well_as_its_widest_cell() -> None:
+    onnx, int8, noisy = (renewed(measurement("onnx", 400_000_000, jitter=hundredths)) for hundredths in (1, 1, 20))
+    int8 = replace(int8, candidate=candidate("int8"))
+
+    def with_third(known: Measurement, third: Measurement) -> Measurement:
+        both = zip(known.turns, third.turns, strict=True)
+        return replace(known, turns=tuple(replace(t, calls_ns=(*t.calls_ns, other.calls_ns[0])) for t, other in both))
+
+    made = replace(run(with_third(onnx, onnx), with_third(int8, noisy)), precision=0.1)
+    grid = replace(made, conditions=replace(CONDITIONS, cells=(Cell(), Cell(8), Cell(1, 128))))
+    narrow, wide = (timing.widest(Log(one, None), ()) for one in (made, grid))
+    assert narrow is not None
+    assert wide is not None
+    assert narrow < 0.1 < wide
+    assert (kinds(made), kinds(grid)) == ([], ["too few samples"])
 
 
 def test_a_self_check_that_could_hardly_have_failed_is_said() -> None:
