@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,15 @@ _PLACES: dict[Verdict, int] = {
     "self-check": 3,
     "failed": 4,
 }
+
+
+_REFUSED: dict[Verdict, str] = {
+    "over the bound": "did not keep the latency bound",
+    "over budget": "lost more than the accuracy budget",
+    "accuracy unknown": "could not be shown to stay inside the accuracy budget",
+    "failed": "failed",
+}
+"""What those did, said behind their number, that leave a run without a winner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,9 @@ def self_check(judge: Judge) -> SelfCheck | None:
 
 def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:
     if not fit:
-        return None, "no candidate could be shown to stay inside the accuracy budget"
+        refusals = Counter(refusal[0] for m in judge.run.measurements if (refusal := judge.refusal(m)) is not None)
+        told = (f"{refusals[verdict]} {did}" for verdict, did in _REFUSED.items() if refusals[verdict])
+        return None, f"no candidate may win: {', '.join(told)}"
     reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
     if reference is None:
         return _lowest_median(fit, judge)

@@ -219,6 +219,16 @@ def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batc
     assert board.reason == "the fastest inside the accuracy budget"
 
 
+def test_without_a_winner_the_reason_is_that_of_the_candidates() -> None:
+    over, late = measurement("int8", 2000, 0.5), replace(CONDITIONS, scenario="Server", arrivals=Arrivals(1.0, 0.001))
+    broken = [measurement(name, None, None, failure="no memory") for name in ("torch", "onnx")]
+    alone = "1 could not be shown to stay inside the accuracy budget"
+    assert rank(run(*broken)).reason == "no candidate may win: 2 failed"
+    assert rank(run(*broken, over)).reason == f"no candidate may win: {alone}, 2 failed"
+    made = replace(run(broken[0], measurement("onnx", 4000), over), conditions=late)
+    assert rank(made).reason == "no candidate may win: 2 did not keep the latency bound, 1 failed"
+
+
 def served(name: str, call_ns: int) -> Measurement:
     """What queries wait and take that arrive as those of `CONDITIONS` at 100 in a second."""
     rounds = []
