@@ -17,7 +17,8 @@ def floor(percentile: int) -> int:
     Below it, the second largest sample is not above the true percentile with 99 % certainty: at most one sample
     would be, by chance, too often, and what is printed would be little else than the largest sample. It is the rule
     of MLPerf's load generator (early stopping: Reddi et al., "MLPerf Inference Benchmark", 2020) with one allowed
-    sample above.
+    sample above. It takes samples for independent draws: repeated calls of the same examples are draws of such calls,
+    and of no other examples'.
     """
     below, above = percentile / 100, 1 - percentile / 100
     count = 2

@@ -167,7 +167,9 @@ def shown(made: Run, path: Path) -> str:
 def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     plenty = run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))
     assert "no p90" not in shown(plenty, tmp_path / "plenty")
-    assert "no p99: it needs at least 662 samples, there are 96" in shown(plenty, tmp_path / "some")
+    some = shown(plenty, tmp_path / "some")
+    assert "no p99: it needs at least 662 samples, there are 96; give a longer --time-budget, or a finer" in some
+    assert "8 timed, length 20 (median) to 50; percentiles are of repeated calls of these" in some
     few = [replace(known, turns=turns(8_000_000, calls=1)) for known in plenty.measurements]
     assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")
     many = [replace(known, turns=turns(8_000_000, calls=60)) for known in plenty.measurements]
