@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bench import timing
+from bench import timed, timing
 from bench.leaderboard import rank
 from bench.remote import Worker
 from bench.run import Options, bench
@@ -157,6 +157,15 @@ def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, tex
     assert standing.batch_size in (1, 2, 4, 8, 16, 32)
     assert standing.rows_per_second is not None
     assert standing.ratio_to_float_onnx is not None
+
+
+def test_offline_all_batch_sizes_hold_the_same_rows(text_onnx: Artifact, text_data: Dataset) -> None:
+    cells = Options(scenario="Offline").cells()
+    examples = timed.draw([text_onnx], open_task(text_onnx), text_data, cells, seed=0)
+    rows = {size: sorted(row for batch in batches for row in batch) for size, batches in examples.offered.items()}
+    assert list(rows) == [1, 2, 4, 8, 16, 32]
+    assert all(held == sorted([*range(40), *range(24)]) for held in rows.values()), "of 40 rows, 24 twice"
+    assert [row for batch in examples.cells[0] for row in batch] == [row for (row,) in examples.offered[1]]
 
 
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
