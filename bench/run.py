@@ -120,7 +120,7 @@ def _measure(
                     )
                 ),
                 log,
-                has_failed=log.of(candidate.id).failure is not None,
+                has_failed=resume.has_failed(log.of(candidate.id), options.time_limit_s),
             )
             for candidate, artifact in subjects.items()
         ]

@@ -131,6 +131,8 @@ class Measurement:
     :param peak_rss_bytes: the process's largest resident memory, from its start to the end of the last round
     :param peak_gpu_bytes: the most memory of the GPU that its runtime held at once; None on the CPU, and where unknown
     :param power_w: of the GPU, the mean over this candidate's turns; None on the CPU, and where unknown
+    :param hung_after_s: the limit for one answer that it failed by; None where it did not, and in files of earlier
+        versions
     """
 
     candidate: Candidate
@@ -141,6 +143,7 @@ class Measurement:
     failure: str | None = None
     peak_gpu_bytes: int | None = None
     power_w: float | None = None
+    hung_after_s: float | None = None
 
     @property
     def is_timed(self) -> bool:

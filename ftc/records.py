@@ -54,7 +54,10 @@ class RunBegun:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A candidate's process is ready. A run that was resumed has opened it again: the last line counts."""
+    """A candidate's process is ready. A run that was resumed has opened it again: the last line counts.
+
+    One that had hung before has not failed any more.
+    """
 
     run: str
     candidate_id: str
@@ -95,6 +98,7 @@ class Closed:
     failure: str | None = None
     peak_gpu_bytes: Count | None = None
     power_w: Difference | None = None
+    hung_after_s: Positive | None = None
     kind: Literal["closed"] = "closed"
     schema: Literal[2] = SCHEMA
 
@@ -164,7 +168,7 @@ def told(run: Run, record: Record) -> Run:
 
 def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Closed) -> Measurement:
     if isinstance(record, Opened):
-        return replace(known, opening=record.opening)
+        return replace(known, opening=record.opening, failure=None, hung_after_s=None)
     if isinstance(record, AccuracyTaken):
         return replace(known, accuracy=record.accuracy)
     if isinstance(record, TurnTaken):
@@ -175,4 +179,5 @@ def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Clos
         failure=record.failure,
         peak_gpu_bytes=record.peak_gpu_bytes,
         power_w=record.power_w,
+        hung_after_s=record.hung_after_s,
     )
