@@ -271,7 +271,8 @@ class Run:
     """One run of `bench` over candidates with a common root.
 
     :param max_drop_points: the accuracy budget: points (hundredths) of `main_metric` against the root
-    :param precision: half the width that intervals were to have, as a fraction of the ratio; None where not asked
+    :param precision: half the width that intervals were to have, as a fraction of the ratio; None where not asked.
+        Of a run that was gone on with, what was asked for last, as `time_budget_s`
     :param labels: names of the classes
     :param targets: the right class of every row, in the order of `Accuracy.predictions`; empty where not known
     :param ended: False for a run that was interrupted before its rounds were over

@@ -53,6 +53,17 @@ class RunBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that was interrupted is gone on with; what is asked of it now is what counts."""
+
+    run: str
+    precision: Positive | None = None
+    time_budget_s: Positive | None = None
+    kind: Literal["resumed"] = "resumed"
+    schema: Literal[2] = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A candidate's process is ready. A run that was resumed has opened it again: the last line counts.
 
@@ -123,7 +134,7 @@ class Chosen:
     schema: Literal[2] = SCHEMA
 
 
-Record = RunBegun | Opened | AccuracyTaken | TurnTaken | Closed | Ended | Chosen
+Record = RunBegun | Resumed | Opened | AccuracyTaken | TurnTaken | Closed | Ended | Chosen
 
 
 @cache
@@ -156,6 +167,8 @@ def told(run: Run, record: Record) -> Run:
     """The run with what one more record says of it."""
     if isinstance(record, RunBegun):
         return begun(record)
+    if isinstance(record, Resumed):
+        return replace(run, precision=record.precision, time_budget_s=record.time_budget_s)
     if isinstance(record, Ended):
         return replace(run, cautions=record.cautions, ended=True)
     if isinstance(record, Chosen):

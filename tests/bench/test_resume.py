@@ -44,9 +44,11 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
         bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
     with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
         bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
-    board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    longer = replace(QUICK, precision=0.5, time_budget_s=0.4)
+    board = bench(both, data=text_data, options=longer, results_path=path, resumed=True)
     (run,) = read_results(path)
     assert run.is_complete
+    assert (run.precision, run.time_budget_s) == (0.5, 0.4), "what was asked for last"
     assert rank(run) == board
     assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
     assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
