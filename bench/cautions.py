@@ -9,6 +9,7 @@ import numpy as np
 
 from bench import plan, statistics
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
+from bench.leaderboard import self_check
 from bench.standing import judge_of
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
@@ -30,6 +31,9 @@ SLOWED = 1.2
 SLOW_START = 20
 SLOW_START_NS = 200_000_000
 """A first call of so many medians, and of so long, is what a user waits for after a start."""
+
+TELLING = 0.1
+"""Half the width of a self-check's interval: a wider one holds 1 whatever the machine does."""
 
 _QUIET = "Measure again when it is quiet, or longer: --time-budget."
 
@@ -98,18 +102,25 @@ def _after(run: Run) -> Iterator[Caution]:
                 "median.",
                 "Call it once before it serves.",
             )
+    check = self_check(judge)
+    if check is not None and check.passed and check.ratio is not None and check.ratio.precision > TELLING:
+        yield Caution(
+            "blunt self-check",
+            f"the self-check says little: a difference of less than {check.ratio.precision:.1%} would not have shown.",
+            "Give a longer --time-budget.",
+        )
     others = [known for known in run.measurements if known.is_timed and known is not reference]
     once = [known for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
     wide = [
-        (ratio.precision, known.candidate.name)
+        (precision, known.candidate.name)
         for known in others
-        if known not in once and (ratio := judge.ratio(known, reference)) is not None
+        if known not in once and (precision := judge.precision(known, reference)) is not None
     ]
     if run.precision is not None and wide and max(wide)[0] > run.precision:
         widest, name = max(wide)
         yield Caution(
             "too few samples",
-            f"the time budget ended with the ratio of {name} known to {widest:.1%}, not to the {run.precision:.1%} "
+            f"the time budget ended with a ratio of {name} known to {widest:.1%}, not to the {run.precision:.1%} "
             "that was asked for.",
             "Give a longer --time-budget, or a quieter machine.",
         )

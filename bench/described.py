@@ -9,6 +9,9 @@ from ftc.measurement import Conditions, Form
 
 FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "image": "images"}
 
+PERCENTILES = "percentiles are of repeated calls of these"
+"""Said of the timed examples: other texts or images, longer ones above all, may take longer than any of them."""
+
 _LIBRARIES = {"litert": ("ai-edge-litert",), "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "tensorrt")}
 """What brings a runtime, where that has another name, or several."""
 
@@ -37,7 +40,7 @@ def empty(board: Leaderboard) -> list[str]:
             fewest = min(standing.samples for standing in timed)
             remarks.append(
                 f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
-                "give more rows, a longer --time-budget, or a finer --precision"
+                "give a longer --time-budget, or a finer --precision"
             )
     return remarks
 
@@ -102,7 +105,7 @@ def under(board: Leaderboard) -> tuple[str, ...]:
     return (
         f"{gpu}{machine.cpu} ({vectors}), {counted(conditions.threads, 'thread')} on "
         f"{counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
-        f"{rows}{form}{resolved(board)}; {conditions.timed_examples} timed, {sizes(conditions)}",
+        f"{rows}{form}{resolved(board)}; {conditions.timed_examples} timed, {sizes(conditions)}; {PERCENTILES}",
         f"{scenario(conditions)}; {counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
         around(board),
     )

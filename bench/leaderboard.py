@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,15 @@ _PLACES: dict[Verdict, int] = {
 }
 
 
+_REFUSED: dict[Verdict, str] = {
+    "over the bound": "did not keep the latency bound",
+    "over budget": "lost more than the accuracy budget",
+    "accuracy unknown": "could not be shown to stay inside the accuracy budget",
+    "failed": "failed",
+}
+"""What those did, said behind their number, that leave a run without a winner."""
+
+
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
     """What is compared with, against itself in a second process.
@@ -37,7 +47,9 @@ class SelfCheck:
     def __str__(self) -> str:
         if self.ratio is None:
             return f"{self.name} against itself was not compared: {self.failure or 'too few rounds in common'}"
-        shown = "no difference shown, as it must be" if self.passed else "a difference was shown where there is none"
+        shown = "a difference was shown where there is none"
+        if self.passed:
+            shown = f"no difference shown, as it must be (one of more than {self.ratio.precision:.1%} would have shown)"
         return f"{self.name} against itself: {self.ratio}, {shown}"
 
 
@@ -82,7 +94,7 @@ def rank(run: Run) -> Leaderboard:
     """
     measured = sorted((m for m in run.measurements if m.is_timed), key=lambda m: m.candidate.name)
     judge = judge_of(run)
-    check = _self_check(judge)
+    check = self_check(judge)
     if run.choice is not None:
         reason = run.choice.reason
         winner = next((m for m in measured if m.candidate.id == run.choice.candidate_id), None)
@@ -110,7 +122,8 @@ def rank(run: Run) -> Leaderboard:
     )
 
 
-def _self_check(judge: Judge) -> SelfCheck | None:
+def self_check(judge: Judge) -> SelfCheck | None:
+    """What the run's self-check has found; None where none was asked for."""
     twin = next((m for m in judge.run.measurements if m.candidate.twin_of is not None), None)
     if twin is None:
         return None
@@ -123,7 +136,9 @@ def _self_check(judge: Judge) -> SelfCheck | None:
 
 def _winner(fit: Sequence[Measurement], judge: Judge) -> tuple[Measurement | None, str]:
     if not fit:
-        return None, "no candidate could be shown to stay inside the accuracy budget"
+        refusals = Counter(refusal[0] for m in judge.run.measurements if (refusal := judge.refusal(m)) is not None)
+        told = (f"{refusals[verdict]} {did}" for verdict, did in _REFUSED.items() if refusals[verdict])
+        return None, f"no candidate may win: {', '.join(told)}"
     reference = next((m for m in (judge.float_onnx, judge.root) if m is not None and m in fit), None)
     if reference is None:
         return _lowest_median(fit, judge)

@@ -117,5 +117,19 @@ def check_positive(name: str, number: float | None, unit: str) -> None:
         raise InputError(f"--{name} must be a number of {unit} above 0, got {number}.")
 
 
+def check_rate(rate_per_s: float, queries: int, budget_s: float, share: float = 1.0) -> None:
+    """:param queries: that are waited for at the least
+    :param share: of the time budget, for these
+    :raises InputError: if they take longer to come
+    """
+    coming_s = queries / rate_per_s
+    if coming_s > share * budget_s:
+        raise InputError(
+            f"--rate {rate_per_s:g}: the {queries} queries that are timed at the least take {math.ceil(coming_s)} s to "
+            f"come; --time-budget {budget_s:g}s is too short. Give --time-budget {math.ceil(coming_s / share)}s, "
+            f"or --rate {math.ceil(100 * queries / (share * budget_s)) / 100:g} or more."
+        )
+
+
 def _range(least: float, most: float) -> str:
     return f"at least {least}" if most == math.inf else f"from {least} to {most}"

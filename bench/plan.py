@@ -91,6 +91,11 @@ def poisson_ns(rate_per_s: float, queries: int, seed: Sequence[int]) -> list[int
     return times
 
 
+def arrivals_ns(number: int, rate_per_s: float, queries: int, seed: int) -> list[int]:
+    """When the queries of a round arrive, for every candidate; results do not hold it, since nothing else decides."""
+    return poisson_ns(rate_per_s, queries, (seed, number, 2))
+
+
 @dataclass(slots=True)
 class Patience:
     """When there are enough rounds: intervals are as narrow as asked, or the time budget has ended.

@@ -97,6 +97,11 @@ class Worker:
         if self._words is not None:
             self._words.close()
 
+    @property
+    def is_hung(self) -> bool:
+        """Whether it was ended since it gave no answer within the limit."""
+        return self._is_hung
+
     def end(self) -> None:
         """End the process, if there is one; `open` starts another."""
         if self.process is not None:

@@ -8,8 +8,8 @@ from bench import alike, cores
 from bench.log import Log
 from ftc.console import say
 from ftc.errors import InputError
-from ftc.measurement import Run
-from ftc.records import RunBegun
+from ftc.measurement import Measurement, Run
+from ftc.records import Resumed, RunBegun
 from ftc.results_file import read_results
 
 
@@ -40,7 +40,17 @@ def log(start: RunBegun, path: Path) -> Log:
         )
     turns = max((len(known.turns) for known in run.measurements), default=0)
     say(f"going on with the run of {run.started}, which had {turns} rounds")
-    return Log(run, path)
+    log = Log(run, path)
+    log.add(Resumed(run.id, start.precision, start.time_budget_s))
+    return log
+
+
+def has_failed(known: Measurement, limit_s: float) -> bool:
+    """Whether a candidate stays out of the run: one that hung is tried again where it may take longer now.
+
+    :param limit_s: what it may take for one answer
+    """
+    return known.failure is not None and (known.hung_after_s is None or limit_s <= known.hung_after_s)
 
 
 def _different(run: Run, start: RunBegun) -> tuple[str, ...]:

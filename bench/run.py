@@ -54,9 +54,9 @@ def bench(
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
     :param choose: what chooses the winner of this run, instead of the ranking
-    :raises InputError: if there are no candidates or one of them twice, no GPU where one is asked for, something else
-        than results stands at `results_path`, another process is measuring into it, or there is no run to go on with
-        under these conditions
+    :raises InputError: if there are no candidates or one of them twice, no GPU where one is asked for, too few queries
+        in the time budget, something else than results stands at `results_path`, another process is measuring into it,
+        or there is no run to go on with under these conditions
     :raises RunError: if none could be measured, or the results cannot be written
     """
     if not candidates:
@@ -74,6 +74,7 @@ def bench(
     examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
     subjects = _subjects(ordered, root_id, options)
+    timing.check(options, len(subjects))
     start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
     with results.held(results_path) if results_path is not None else nullcontext():
         if resumed and results_path is not None:
@@ -120,7 +121,7 @@ def _measure(
                     )
                 ),
                 log,
-                has_failed=log.of(candidate.id).failure is not None,
+                has_failed=resume.has_failed(log.of(candidate.id), options.time_limit_s),
             )
             for candidate, artifact in subjects.items()
         ]

@@ -12,7 +12,7 @@ import numpy as np
 from bench import conditions, loads, plan, sampling, statistics
 from bench.asking import Asked, Asking, Bare, Pace
 from bench.loads import CHANCE, MANY, ONE, SESSION, Load, Overhead
-from bench.options import Options
+from bench.options import Options, check_rate
 from bench.remote import Worker
 from bench.sampling import Probe
 from ftc.console import progress
@@ -71,13 +71,17 @@ def measure(
     :param rows: the examples of each request, for the session
     :param artifact: the model inside the service; None measures no session
     :param threads: of the session
+    :raises InputError: if the fewest requests that arrive by chance do not come within the time budget
     :raises RunError: if the service answers nothing rightly before the first turn or in several in a row, or goes away
     """
+    ways = 3 if artifact is None else 4
+    if rate_per_s is not None:
+        # ten rounds are half of those that turns are planned for: the other ways leave so much of the time
+        check_rate(rate_per_s, plan.MIN_ROUNDS, options.time_budget_s, share=(ways + 1) / (2 * ways))
     machine = conditions.machine()
     try:
         with ExitStack() as stack:
             asked = Asked(url, requests, len(rows[0]) if rows else None, options.time_limit_s)
-            ways = 3 if artifact is None else 4
             turn_s = max(_SHORTEST_S, options.time_budget_s / (plan.PLANNED_ROUNDS * ways))
             with progress("warming up"):
                 asked.checked(asked.closed(requests[:1], clients=1))

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import agreement, intervals, statistics
+import numpy as np
+
+from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
-from ftc.measurement import Candidate, Cell, Measurement, Run
+from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
     "winner", "slower", "over budget", "over the bound", "accuracy unknown", "refused", "self-check", "failed"
@@ -139,6 +141,15 @@ class Judge:
             {number: (theirs[number], ours[number]) for number in theirs.keys() & ours.keys()},
         )
 
+    def precision(self, measurement: Measurement, reference: Measurement | None) -> float | None:
+        """Half the width of the widest interval of its ratios, in a grid of those in all cells, else in the first.
+
+        None where too few rounds are common.
+        """
+        cells = range(len(self.run.conditions.cells) if self.run.conditions.is_grid else 1)
+        ratios = (self.ratio(measurement, reference, cell) for cell in cells)
+        return max((ratio.precision for ratio in ratios if ratio is not None), default=None)
+
     def typical_ns(self, measurement: Measurement) -> float:
         """The median time of a call in the first cell, or of a row where batches differ in size."""
         return statistics.percentile_ns(self._rounds(measurement, 0).values(), 50) or 0.0
@@ -235,6 +246,10 @@ class Judge:
         arrivals = self.run.conditions.arrivals
         if arrivals is None:
             return None
+        service_ns = self._service_ns(measurement, arrivals)
+        if service_ns * arrivals.rate_per_s >= 1e9:  # its queue grows for ever, and turns are too short to show it
+            call = f"a call takes {service_ns / 1e6:.2f} ms on average"
+            return f"cannot keep up with {arrivals.rate_per_s:g} per second: {call}"
         times = list(measurement.by_round().values())
         for percentile in (99, 90):
             value = statistics.percentile_ns(times, percentile)
@@ -243,6 +258,15 @@ class Judge:
                     return None
                 return f"p{percentile} of {value / 1e6:.1f} ms exceeds the bound of {arrivals.bound_ms:g} ms"
         return f"fewer than {statistics.floor(90)} queries cannot show that it keeps the bound: longer --time-budget"
+
+    def _service_ns(self, measurement: Measurement, arrivals: Arrivals) -> float:
+        """What a call takes on average, waiting for others left out."""
+        seed = self.run.conditions.seed
+        of_rounds = [
+            statistics.service_ns(times, plan.arrivals_ns(number, arrivals.rate_per_s, len(times), seed))
+            for number, times in measurement.by_round().items()
+        ]
+        return float(np.concatenate(of_rounds).mean())
 
     def _beaten(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
         if winner is None:

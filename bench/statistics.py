@@ -17,7 +17,8 @@ def floor(percentile: int) -> int:
     Below it, the second largest sample is not above the true percentile with 99 % certainty: at most one sample
     would be, by chance, too often, and what is printed would be little else than the largest sample. It is the rule
     of MLPerf's load generator (early stopping: Reddi et al., "MLPerf Inference Benchmark", 2020) with one allowed
-    sample above.
+    sample above. It takes samples for independent draws: repeated calls of the same examples are draws of such calls,
+    and of no other examples'.
     """
     below, above = percentile / 100, 1 - percentile / 100
     count = 2
@@ -32,6 +33,13 @@ def percentile_ns(times: Iterable[Sequence[float]], percentile: int) -> float | 
     if percentile != 50 and len(pooled) < floor(percentile):
         return None
     return float(np.percentile(pooled, percentile))
+
+
+def service_ns(latencies_ns: Sequence[int], arrivals_ns: Sequence[int]) -> np.ndarray:
+    """What each query took from when those before it had been answered (N,), of latencies counted from its arrival."""
+    ends = np.add(arrivals_ns, latencies_ns)
+    taken: np.ndarray = ends - np.maximum(arrivals_ns, np.concatenate([[0], ends[:-1]]))
+    return taken
 
 
 def rows_per_second(times: Iterable[Sequence[float]], batch_size: int) -> float:

@@ -23,7 +23,7 @@ class Timed:
     :param own: how many are the data's
     :param lengths: median and longest of the data's own, as `Task.length` counts
     :param cells: for each cell its batches, and for each of these the rows of `examples`
-    :param offered: in the Offline scenario, the batches of each size that a candidate may choose
+    :param offered: in the Offline scenario, the batches of each size that a candidate may choose, all of the same rows
     """
 
     examples: tuple[Example, ...]
@@ -34,7 +34,7 @@ class Timed:
 
 
 OFFLINE_SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Batch sizes that are tried in the Offline scenario."""
+"""Batch sizes that are tried in the Offline scenario; each divides `plan.TIMED_EXAMPLES`."""
 
 _TRIES = 50
 """Texts begun for each that is wanted; most words are one token, so most beginnings end at the right length."""
@@ -71,14 +71,19 @@ def draw(candidates: Sequence[Artifact], task: Task, data: Dataset | None, cells
     offered = {}
     for cell in cells:
         if cell.batch_size is None:
-            offered = {size: plan.grouped(lengths, size) for size in OFFLINE_SIZES if size <= own}
-            batches.append(plan.grouped(lengths, 1))
-            continue
-        there = rows[cell.length]
-        sizes = [task.length(examples[row]) for row in there]
-        grouped = plan.grouped(sizes, cell.batch_size)
-        batches.append(tuple(tuple(there[place] for place in batch) for batch in grouped))
+            # every size divides these: filled up with some, batches of one size would hold easier rows than another's
+            repeated = [row % own for row in range(plan.TIMED_EXAMPLES)]
+            offered = {size: _grouped(task, examples, repeated, size) for size in OFFLINE_SIZES if size <= own}
+            batches.append(_grouped(task, examples, repeated, 1))
+        else:
+            batches.append(_grouped(task, examples, rows[cell.length], cell.batch_size))
     return Timed(tuple(examples), own, (median_low(lengths), max(lengths)), tuple(batches), offered)
+
+
+def _grouped(task: Task, examples: Sequence[Example], rows: Sequence[int], size: int) -> tuple[tuple[int, ...], ...]:
+    """Batches of these rows of the examples."""
+    batches = plan.grouped([task.length(examples[row]) for row in rows], size)
+    return tuple(tuple(rows[place] for place in batch) for batch in batches)
 
 
 def of_length(task: Task, examples: Sequence[Example], length: int) -> list[Example]:

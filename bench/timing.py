@@ -10,7 +10,7 @@ import numpy as np
 from bench import plan, sampling
 from bench.lives import Lives
 from bench.log import Log
-from bench.options import Options
+from bench.options import Options, check_rate
 from bench.remote import WorkerError
 from bench.standing import judge_of
 from bench.timed import Timed
@@ -25,6 +25,13 @@ LEAST_LEFT = 0.5
 
 WARMING = 4
 """Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
+
+
+def check(options: Options, candidates: int) -> None:
+    """:raises InputError: if the fewest queries that are taken do not come within the time budget"""
+    if options.rate_per_s is not None:
+        queries = plan.MIN_ROUNDS * LEAST_QUERIES * candidates
+        check_rate(options.rate_per_s, queries, options.time_budget_s)
 
 
 def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> None:
@@ -73,10 +80,10 @@ def widest(log: Log, mortal: Collection[str]) -> float | None:
     others = [known for known in log.run.measurements if known.is_timed and known is not reference]
     if reference.candidate.id in mortal:
         others = [known for known in others if known.candidate.id in mortal] or others
-    ratios = [judge.ratio(known, reference) for known in others]
-    if any(ratio is None for ratio in ratios):
+    widths = [judge.precision(known, reference) for known in others]
+    if any(width is None for width in widths):
         return None
-    return max((ratio.precision for ratio in ratios if ratio is not None), default=0.0)
+    return max((width for width in widths if width is not None), default=0.0)
 
 
 def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:
@@ -102,6 +109,6 @@ def _arrivals(options: Options, candidates: int) -> tuple[Callable[[int], Sequen
     queries = int(np.clip(rate_per_s * turn_s, LEAST_QUERIES, MOST_QUERIES))
 
     def arrivals_ns(number: int) -> Sequence[int]:
-        return plan.poisson_ns(rate_per_s, queries, (options.seed, number, 2))
+        return plan.arrivals_ns(number, rate_per_s, queries, options.seed)
 
     return arrivals_ns, queries

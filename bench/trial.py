@@ -29,8 +29,8 @@ class Trial:
     """A candidate, its process, and the log that everything about it goes into.
 
     :param opening_s: seconds that opening took
-    :param own: timed examples that are the data's
-    :param batches: of its own best size, in the Offline scenario
+    :param rows: of one pass, in the Offline scenario
+    :param batches: the same in its own best size
     :param process: how many processes the run has had for it before this one
     """
 
@@ -39,7 +39,7 @@ class Trial:
     log: Log
     has_failed: bool = False
     opening_s: float = 0.0
-    own: int = 0
+    rows: int = 0
     batches: int = 0
     process: int = 0
     _cells: Sequence[Sequence[Sequence[int]]] = ()
@@ -57,7 +57,8 @@ class Trial:
     def fail(self, reason: str) -> None:
         """Take the candidate out of the run."""
         self.has_failed = True
-        self.log.add(Closed(self.log.run.id, self.candidate.id, failure=reason))
+        hung_after_s = self.worker.limit_s if self.worker.is_hung else None
+        self.log.add(Closed(self.log.run.id, self.candidate.id, failure=reason, hung_after_s=hung_after_s))
         caution(f"{self.candidate.name} failed: {reason}")
 
     def open(self, timed: Timed) -> None:
@@ -68,7 +69,6 @@ class Trial:
         opened = self.worker.open()
         first_call_ns = self.worker.first_call(timed.examples[0])
         around = self.worker.around(timed.examples[: timed.own])
-        self.own = timed.own
         best = None
         if timed.offered:
             before = known.opening.batch_size if known.opening is not None and known.turns else None
@@ -76,7 +76,7 @@ class Trial:
         cells = timed.cells
         if best is not None:
             cells = (timed.offered[best],)
-            self.batches = len(cells[0])
+            self.rows, self.batches = len(timed.cells[0]), len(cells[0])
         self.worker.prepare(timed.examples, cells)
         self._cells = cells
         self.opening_s = time.monotonic() - began
@@ -133,7 +133,7 @@ class Trial:
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """See `bench.worker.Subject.turn`; in the Offline scenario all rows, in this candidate's own batches."""
         if self.batches:
-            picks = [tuple(range(self.batches)) * max(1, len(picks[0]) // self.own)]
+            picks = [tuple(range(self.batches)) * max(1, len(picks[0]) // self.rows)]
         return self.worker.turn(picks, arrivals_ns)
 
     def keep(self, turn: Turn) -> None:

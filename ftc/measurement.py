@@ -131,6 +131,8 @@ class Measurement:
     :param peak_rss_bytes: the process's largest resident memory, from its start to the end of the last round
     :param peak_gpu_bytes: the most memory of the GPU that its runtime held at once; None on the CPU, and where unknown
     :param power_w: of the GPU, the mean over this candidate's turns; None on the CPU, and where unknown
+    :param hung_after_s: the limit for one answer that it failed by; None where it did not, and in files of earlier
+        versions
     """
 
     candidate: Candidate
@@ -141,6 +143,7 @@ class Measurement:
     failure: str | None = None
     peak_gpu_bytes: int | None = None
     power_w: float | None = None
+    hung_after_s: float | None = None
 
     @property
     def is_timed(self) -> bool:
@@ -268,7 +271,8 @@ class Run:
     """One run of `bench` over candidates with a common root.
 
     :param max_drop_points: the accuracy budget: points (hundredths) of `main_metric` against the root
-    :param precision: half the width that intervals were to have, as a fraction of the ratio; None where not asked
+    :param precision: half the width that intervals were to have, as a fraction of the ratio; None where not asked.
+        Of a run that was gone on with, what was asked for last, as `time_budget_s`
     :param labels: names of the classes
     :param targets: the right class of every row, in the order of `Accuracy.predictions`; empty where not known
     :param ended: False for a run that was interrupted before its rounds were over

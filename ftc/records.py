@@ -54,8 +54,22 @@ class RunBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that was interrupted is gone on with; what is asked of it now is what counts."""
+
+    run: str
+    precision: Positive | None = None
+    time_budget_s: Positive | None = None
+    kind: Literal["resumed"] = "resumed"
+    schema: Literal[2] = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """A candidate's process is ready. A run that was resumed has opened it again: the last line counts."""
+    """A candidate's process is ready. A run that was resumed has opened it again: the last line counts.
+
+    One that had hung before has not failed any more.
+    """
 
     run: str
     candidate_id: str
@@ -96,6 +110,7 @@ class Closed:
     failure: str | None = None
     peak_gpu_bytes: Count | None = None
     power_w: Difference | None = None
+    hung_after_s: Positive | None = None
     kind: Literal["closed"] = "closed"
     schema: Literal[2] = SCHEMA
 
@@ -120,7 +135,7 @@ class Chosen:
     schema: Literal[2] = SCHEMA
 
 
-Record = RunBegun | Opened | AccuracyTaken | TurnTaken | Closed | Ended | Chosen
+Record = RunBegun | Resumed | Opened | AccuracyTaken | TurnTaken | Closed | Ended | Chosen
 
 
 @cache
@@ -157,6 +172,8 @@ def told(run: Run, record: Record) -> Run:
     """The run with what one more record says of it."""
     if isinstance(record, RunBegun):
         return begun(record)
+    if isinstance(record, Resumed):
+        return replace(run, precision=record.precision, time_budget_s=record.time_budget_s)
     if isinstance(record, Ended):
         return replace(run, cautions=record.cautions, ended=True)
     if isinstance(record, Chosen):
@@ -169,7 +186,7 @@ def told(run: Run, record: Record) -> Run:
 
 def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Closed) -> Measurement:
     if isinstance(record, Opened):
-        return replace(known, opening=record.opening)
+        return replace(known, opening=record.opening, failure=None, hung_after_s=None)
     if isinstance(record, AccuracyTaken):
         return replace(known, accuracy=record.accuracy)
     if isinstance(record, TurnTaken):
@@ -180,4 +197,5 @@ def _added(known: Measurement, record: Opened | AccuracyTaken | TurnTaken | Clos
         failure=record.failure,
         peak_gpu_bytes=record.peak_gpu_bytes,
         power_w=record.power_w,
+        hung_after_s=record.hung_after_s,
     )

@@ -52,7 +52,7 @@ def _run(run: Run, known: Conditions, board: Leaderboard) -> tuple[tuple[str, st
 
 
 def _data(known: Conditions, board: Leaderboard) -> tuple[tuple[str, str], ...]:
-    timed = f"{counted(known.timed_examples, 'example')}, {described.sizes(known)}"
+    timed = f"{counted(known.timed_examples, 'example')}, {described.sizes(known)}; {described.PERCENTILES}"
     around = ("Besides the model", described.around(board).removeprefix("besides the model: "))
     if known.data is None:
         return (("Timed", timed), around)

@@ -67,7 +67,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     default="2%",
     show_default=True,
     metavar="PERCENT",
-    help="End sooner, once every ratio is known to this; `none` takes the whole time.",
+    help="End sooner, once every ratio is known to this, of a grid in each cell; `none` takes the whole time. Ratios "
+    "of candidates that open too slowly to be started anew are not waited for.",
 )
 @click.option(
     "--scenario",

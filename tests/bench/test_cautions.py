@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import cautions, conditions, plan
-from ftc.measurement import Arrivals, Measurement, Run, Turn
-from tests.bench.made import CONDITIONS, measurement, run
+from bench import cautions, conditions, plan, timing
+from bench.log import Log
+from ftc.measurement import Arrivals, Cell, Measurement, Run, Turn
+from tests.bench.made import CONDITIONS, candidate, measurement, run
 
 
 def kinds(made: Run) -> list[str]:
@@ -81,6 +82,33 @@ def test_of_two_with_one_name_only_what_lived_once_is_named() -> None:
     found = cautions.after(replace(run(onnx, noisy, alone), precision=0.02))
     assert [one.kind for one in found] == ["too few samples", "few processes"]
     assert found[1].text.startswith("int8: too slow to open")
+
+
+def test_a_grid_is_known_as_well_as_its_widest_cell() -> None:
+    onnx, int8, noisy = (renewed(measurement("onnx", 400_000_000, jitter=hundredths)) for hundredths in (1, 1, 20))
+    int8 = replace(int8, candidate=candidate("int8"))
+
+    def with_third(known: Measurement, third: Measurement) -> Measurement:
+        both = zip(known.turns, third.turns, strict=True)
+        return replace(known, turns=tuple(replace(t, calls_ns=(*t.calls_ns, other.calls_ns[0])) for t, other in both))
+
+    made = replace(run(with_third(onnx, onnx), with_third(int8, noisy)), precision=0.1)
+    grid = replace(made, conditions=replace(CONDITIONS, cells=(Cell(), Cell(8), Cell(1, 128))))
+    narrow, wide = (timing.widest(Log(one, None), ()) for one in (made, grid))
+    assert narrow is not None
+    assert wide is not None
+    assert narrow < 0.1 < wide
+    assert (kinds(made), kinds(grid)) == ([], ["too few samples"])
+
+
+def test_a_self_check_that_could_hardly_have_failed_is_said() -> None:
+    def checked(jitter: int) -> list[str]:
+        onnx, again = (measurement("onnx", 400_000_000, jitter=hundredths) for hundredths in (1, jitter))
+        twin = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
+        return kinds(run(onnx, replace(again, candidate=twin)))
+
+    assert checked(jitter=1) == []
+    assert checked(jitter=20) == ["blunt self-check"]
 
 
 def test_what_queries_wait_for_is_not_taken_for_the_machine() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench import plan
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Cell, Measurement, Opening, Run, Turn
+from ftc.measurement import Arrivals, Cell, Measurement, Opening, Run, Turn
 from tests.bench.made import CONDITIONS, candidate, measurement, run, turns
 
 
@@ -166,7 +167,9 @@ def shown(made: Run, path: Path) -> str:
 def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     plenty = run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))
     assert "no p90" not in shown(plenty, tmp_path / "plenty")
-    assert "no p99: it needs at least 662 samples, there are 96" in shown(plenty, tmp_path / "some")
+    some = shown(plenty, tmp_path / "some")
+    assert "no p99: it needs at least 662 samples, there are 96; give a longer --time-budget, or a finer" in some
+    assert "8 timed, length 20 (median) to 50; percentiles are of repeated calls of these" in some
     few = [replace(known, turns=turns(8_000_000, calls=1)) for known in plenty.measurements]
     assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")
     many = [replace(known, turns=turns(8_000_000, calls=60)) for known in plenty.measurements]
@@ -218,12 +221,47 @@ def test_offline_without_a_reference_the_most_rows_win_and_not_the_shortest_batc
     assert board.reason == "the fastest inside the accuracy budget"
 
 
+def test_without_a_winner_the_reason_is_that_of_the_candidates() -> None:
+    over, late = measurement("int8", 2000, 0.5), replace(CONDITIONS, scenario="Server", arrivals=Arrivals(1.0, 0.001))
+    broken = [measurement(name, None, None, failure="no memory") for name in ("torch", "onnx")]
+    alone = "1 could not be shown to stay inside the accuracy budget"
+    assert rank(run(*broken)).reason == "no candidate may win: 2 failed"
+    assert rank(run(*broken, over)).reason == f"no candidate may win: {alone}, 2 failed"
+    made = replace(run(broken[0], measurement("onnx", 4000), over), conditions=late)
+    assert rank(made).reason == "no candidate may win: 2 did not keep the latency bound, 1 failed"
+
+
+def served(name: str, call_ns: int) -> Measurement:
+    """What queries wait and take that arrive as those of `CONDITIONS` at 100 in a second."""
+    rounds = []
+    for number in range(12):
+        end_ns, times = 0, []
+        for arrival_ns in plan.arrivals_ns(number, 100.0, 8, CONDITIONS.seed):
+            end_ns = max(end_ns, arrival_ns) + call_ns
+            times.append(end_ns - arrival_ns)
+        rounds.append(Turn(number, (tuple(times),)))
+    return replace(measurement(name, call_ns), turns=tuple(rounds))
+
+
+def test_one_that_cannot_keep_up_with_the_rate_does_not_win_however_short_its_turns() -> None:
+    conditions = replace(CONDITIONS, scenario="Server", cells=(Cell(),), arrivals=Arrivals(100.0, 1000.0))
+    board = rank(replace(run(served("onnx", 8_000_000), served("torch", 12_000_000)), conditions=conditions))
+    assert [(s.candidate.name, s.verdict) for s in board.standings] == [("onnx", "winner"), ("torch", "over the bound")]
+    assert board.standings[1].reason == "cannot keep up with 100 per second: a call takes 12.00 ms on average"
+    late = board.standings[1].p90_ns
+    assert late is not None
+    assert late < 1e9, "its latencies alone are inside the bound"
+
+
 def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> None:
     onnx = measurement("onnx", 4000)
     again = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
     check = rank(run(onnx, replace(onnx, candidate=again))).self_check
     assert check is not None
     assert check.passed
+    assert check.ratio is not None
+    seen = f"(one of more than {check.ratio.precision:.1%} would have shown)"
+    assert str(check) == f"onnx against itself: {check.ratio}, no difference shown, as it must be {seen}"
     board = rank(run(onnx, Measurement(again, failure="no memory")))
     assert board.self_check is not None
     assert board.self_check.passed is None

@@ -14,7 +14,8 @@ from bench.run import Options, bench
 from bench.trial import Trial
 from ftc.artifact import Artifact
 from ftc.data import Dataset
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
+from ftc.measurement import Run
 from ftc.results_file import read_results
 
 QUICK = Options(threads=1, time_budget_s=0.3)
@@ -43,9 +44,11 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
         bench(both[:1], data=text_data, options=QUICK, results_path=path, resumed=True)
     with pytest.raises(InputError, match=f"content of {text_int8.manifest.name}: it was made anew since"):
         bench([text_onnx, anew], data=text_data, options=QUICK, results_path=path, resumed=True)
-    board = bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
+    longer = replace(QUICK, precision=0.5, time_budget_s=0.4)
+    board = bench(both, data=text_data, options=longer, results_path=path, resumed=True)
     (run,) = read_results(path)
     assert run.is_complete
+    assert (run.precision, run.time_budget_s) == (0.5, 0.4), "what was asked for last"
     assert rank(run) == board
     assert "99.0 of" in next(found.text for found in run.cautions if found.kind == "busy host")
     assert "memory and power" in next(found.text for found in run.cautions if found.kind == "resumed")
@@ -58,6 +61,28 @@ def test_a_killed_run_is_gone_on_with_and_loses_nothing_that_was_written(
         bench(both, data=text_data, options=QUICK, results_path=path, resumed=True)
     with pytest.raises(InputError, match="nothing to go on with"):
         bench(both, data=text_data, options=QUICK, results_path=tmp_path / "none.jsonl", resumed=True)
+
+
+def test_one_that_hung_is_tried_again_where_it_may_take_longer(
+    text_onnx: Artifact, text_data: Dataset, tmp_path: Path
+) -> None:
+    path, hasty = tmp_path / "b.jsonl", replace(QUICK, time_limit_s=0.01)
+
+    def interrupted() -> Run:
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(line for line in lines if b'"kind":"ended"' not in line))
+        return read_results(path)[0]
+
+    for resumed in (False, True):
+        with pytest.raises(RunError, match="no candidate could be measured"):
+            bench([text_onnx], data=text_data, options=hasty, results_path=path, resumed=resumed)
+        (known,) = interrupted().measurements
+        assert known.hung_after_s == 0.01
+        assert known.opening is None
+    assert path.read_bytes().count(b'"kind":"closed"') == 1, "with the same limit it is not tried again"
+    board = bench([text_onnx], data=text_data, options=QUICK, results_path=path, resumed=True)
+    assert board.standings[0].verdict == "winner"
+    assert rank(read_results(path)[0]) == board
 
 
 def test_a_run_that_is_still_going_is_not_gone_on_with(text_onnx: Artifact, tmp_path: Path) -> None:

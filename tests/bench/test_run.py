@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bench import timed, timing
 from bench.leaderboard import rank
 from bench.lives import Lives
 from bench.remote import Worker
@@ -180,6 +181,15 @@ def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, tex
     assert standing.ratio_to_float_onnx is not None
 
 
+def test_offline_all_batch_sizes_hold_the_same_rows(text_onnx: Artifact, text_data: Dataset) -> None:
+    cells = Options(scenario="Offline").cells()
+    examples = timed.draw([text_onnx], open_task(text_onnx), text_data, cells, seed=0)
+    rows = {size: sorted(row for batch in batches for row in batch) for size, batches in examples.offered.items()}
+    assert list(rows) == [1, 2, 4, 8, 16, 32]
+    assert all(held == sorted([*range(40), *range(24)]) for held in rows.values()), "of 40 rows, 24 twice"
+    assert [row for batch in examples.cells[0] for row in batch] == [row for (row,) in examples.offered[1]]
+
+
 def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, text_data: Dataset) -> None:
     served = replace(QUICK, scenario="Server", rate_per_s=500.0, bound_ms=10_000.0, time_budget_s=3)
     assert bench([text_onnx], data=text_data, options=served).winner is not None
@@ -187,6 +197,19 @@ def test_a_server_that_cannot_keep_its_bound_does_not_win(text_onnx: Artifact, t
     assert board.winner is None
     assert board.standings[0].verdict == "over the bound"
     assert "exceeds the bound of 0.001 ms" in board.standings[0].reason
+
+
+def test_queries_that_do_not_come_within_the_budget_are_refused_before_anything_is_opened(
+    text_onnx: Artifact, text_int8: Artifact, tmp_path: Path
+) -> None:
+    served = replace(QUICK, scenario="Server", rate_per_s=0.1, bound_ms=100.0, time_budget_s=30, self_check=True)
+    with pytest.raises(
+        InputError, match=r"240 queries .* take 2400 s to come; .* --time-budget 2400s, or --rate 8 or more"
+    ):
+        bench([text_onnx, text_int8], options=served, results_path=tmp_path / "b.jsonl")
+    assert not (tmp_path / "b.jsonl").exists()
+    timing.check(replace(served, time_budget_s=2400), 3)
+    timing.check(replace(served, rate_per_s=8.0), 3)
 
 
 def test_a_grid_of_batches_and_lengths_is_timed_beside_the_datas_own(text_onnx: Artifact, text_data: Dataset) -> None:

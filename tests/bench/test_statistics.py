@@ -24,6 +24,11 @@ def test_a_percentile_of_too_few_samples_is_not_told() -> None:
     assert statistics.percentile_ns([(3,), (5,), (4,)], 50) == 4
 
 
+def test_what_a_query_waits_for_is_not_its_own_time() -> None:
+    latencies, arrivals = [4000, 7000, 10_000, 4000], [1000, 2000, 3000, 50_000]
+    assert statistics.service_ns(latencies, arrivals).tolist() == [4000] * 4
+
+
 def test_throughput_counts_rows() -> None:
     assert statistics.rows_per_second([(10**9, 10**9), (10**9,)], batch_size=8) == 8.0
     assert statistics.rows_per_second([(10**9,), (3 * 10**9,)], batch_size=8) == 4.0, "rounds may hold other batches"

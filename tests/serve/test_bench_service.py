@@ -19,11 +19,13 @@ from click.testing import CliRunner
 from bench.asking import Asked, Asking, Pace
 from bench.clients import request
 from bench.drive import Answers
+from bench.options import Options
 from bench.results import held
+from bench.service import measure
 from bench.statistics import floor
 from ftc.artifact import Artifact
 from ftc.cli import main
-from ftc.errors import RunError
+from ftc.errors import InputError, RunError
 from serve import store
 from serve.package import Packaged
 from serve.server import Server
@@ -271,6 +273,13 @@ def test_what_is_no_url_is_refused(url: str, rows: Path) -> None:
 def test_a_rate_that_is_none_is_refused(rate: str) -> None:
     said = refused("--service", "http://127.0.0.1:9", "--rate", rate)
     assert "--rate must be a number of requests in a second above 0" in said
+
+
+def test_a_rate_at_which_too_few_requests_come_is_refused_before_any_is_sent() -> None:
+    with pytest.raises(
+        InputError, match=r"10 queries .* take 100 s to come; .* --time-budget 150s, or --rate 0.5 or more"
+    ):
+        measure("http://127.0.0.1:9", [b""], clients=1, options=Options(time_budget_s=30), rate_per_s=0.1)
 
 
 def test_what_is_no_service_is_refused(text_server: Server, text_onnx: Artifact, rows: Path, tmp_path: Path) -> None:
