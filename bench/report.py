@@ -47,10 +47,11 @@ def to_json(board: Leaderboard) -> str:
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
 
 
-def show(board: Leaderboard, artifacts: Path | None, console: Console | None = None) -> None:
+def show(board: Leaderboard, artifacts: Path | None, console: Console | None = None, *, is_kept: bool = True) -> None:
     """Print the table, the winner, why the others lost, the conditions, and what to do next.
 
     :param artifacts: where a winner is packaged from; None to leave the next step to the caller
+    :param is_kept: whether the run is the ranking of these artifacts; else the winner must be named
     """
     console = console or Console()
     if not console.is_terminal:
@@ -77,7 +78,8 @@ def show(board: Leaderboard, artifacts: Path | None, console: Console | None = N
         and not is_foreign(Path(board.winner.path))
     ):
         elsewhere = f" --artifacts {artifacts}" if artifacts != Path("artifacts") else ""
-        console.print(Text(f"next: ftc package{elsewhere}"), soft_wrap=True)
+        named = "" if is_kept else f" {board.winner.path}"
+        console.print(Text(f"next: ftc package{named}{elsewhere}"), soft_wrap=True)
 
 
 def _table(board: Leaderboard) -> Table:

@@ -18,7 +18,12 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # imported: then they go on without it
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-_OFFERED = {"optimize": "ftc.search.optimize", "Request": "ftc.search.request", "load": "ftc.checkpoint"}
+_OFFERED = {
+    "load": "ftc.checkpoint",
+    "open_any": "ftc.checkpoint",
+    "optimize": "ftc.search.optimize",
+    "Request": "ftc.search.request",
+}
 """What code of users' own calls, and where it is; imported when it is asked for."""
 
 
@@ -26,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name in _OFFERED:
         return getattr(import_module(_OFFERED[name]), name)
     raise AttributeError(f"module 'ftc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OFFERED})

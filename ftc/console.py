@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +31,24 @@ def hushed() -> Iterator[None]:
         yield
     finally:
         verbosity.quiet = before
+
+
+@contextmanager
+def every(seconds: float, remind: Callable[[], None]) -> Iterator[None]:
+    """Call again and again, from a thread, until what is done meanwhile is over."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            remind()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 class Advance(Protocol):

@@ -261,13 +261,16 @@ def bench(
     made = [candidate for candidate in candidates if not candidate.manifest.is_root]
     of_these = made and all(candidate.path.resolve().parent == artifacts.resolve() for candidate in made)
     if not (of_these or output):
-        say(f"the results are not kept, since not all of this lies in {artifacts}: -o FILE keeps them.")
+        elsewhere = next(
+            (one.path for one in made if one.path.resolve().parent != artifacts.resolve()), candidates[0].path
+        )
+        say(f"the results are not kept, since {elsewhere} does not lie in {artifacts}: -o FILE keeps them.")
     path = output or (kept if of_these else None)
     board = run(candidates, data=dataset, options=wanted, results_path=path, resumed=resume)
     if as_json:
         click.echo(to_json(board))
     else:
-        show(board, artifacts)
+        show(board, artifacts, is_kept=path == kept)
     if store is not None:
         _track(board, path, store)
     if board.self_check is not None and not board.self_check.passed:

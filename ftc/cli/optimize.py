@@ -102,7 +102,7 @@ def optimize(
 
     Quantizes it for every runtime that is installed, and measures; then prunes it, so far as the fastest form's
     latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
-    and judge; those of --eval give the final score. If nothing qualifies, the baseline wins.
+    and judge; those of --eval give the final score. If nothing qualifies, the baseline, its float export, wins.
 
     The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
     the same command to go on.
@@ -113,6 +113,14 @@ def optimize(
     ftc optimize ckpt/ --data train.csv --max-drop 0.005 --time-budget 1h    half a point, an hour
     ftc optimize ckpt/ --data train.csv --objective size --max-latency 5     the smallest under 5 ms
     ftc optimize ckpt/ --data train.csv --dry-run                            what would be tried
+    ftc optimize ckpt/ --data train.csv --recipe plan.toml                   these candidates and no others
+
+    \b
+    A recipe is a list of candidates, each a list of commands with their options:
+    [[candidate]]
+    prune = {keep = 0.5}
+    distill = {time_budget = 300}
+    quantize = {to = "tflite", mode = "dynamic"}
     """
     from bench.page.write import check
     from bench.results import FILE_NAME as RESULTS
@@ -165,23 +173,37 @@ def _plan(planned: Planned, *, is_fixed: bool) -> list[str]:
 
     request = planned.request
     budget = DEFAULT_BUDGETS_S[request.effort] if request.time_budget_s is None else request.time_budget_s
-    limit = f"--max-drop {request.max_drop:g}" if request.min_score is None else f"--min-score {request.min_score:g}"
+    limits = [f"--max-drop {request.max_drop:g}" if request.min_score is None else f"--min-score {request.min_score:g}"]
+    given = (
+        ("--max-size", request.max_size_bytes),
+        ("--max-memory", request.max_memory_bytes),
+        ("--max-latency", request.max_latency_ns),
+    )
+    limits += [f"{name} {most / 1e6:g}" for name, most in given if most is not None]
+    limits += ["--strict"] if request.strict else []
     lines = [
-        f"plan for {planned.root.path}: {request.objective}, {limit}, {budget / 60:g} minutes",
+        f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {budget / 60:g} minutes",
         f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "
         "final score",
         f"1. {'as the recipe says' if is_fixed else 'without training'}, each judged and timed:",
         *(f"     {key(chain)}" for chain in planned.chains),
         *(f"     not {one.what}: {one.why}" for one in planned.skipped),
     ]
-    if is_fixed or request.objective is Objective.SIZE or not plan.can_prune(planned.root):
-        lines.append("last: the best few on the rows of the final score")
-        return lines
-    tiers = ", ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
-    lines.append(f"2. in the fastest of these forms: smaller networks, predicted to be {tiers} as fast again")
+    if not is_fixed and plan.can_prune(planned.root):
+        lines += _smaller(request)
+    return [*lines, "last: the best few on the rows of the final score"]
+
+
+def _smaller(request: Request) -> list[str]:
+    """What would be tried of smaller networks, in words."""
+    from ftc.search import plan
+
+    if request.objective is Objective.SIZE:
+        return ["   no smaller networks, which are looked for by their speed: --recipe takes prune = {keep = 0.5}"]
+    tiers = " and ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
+    lines = [f"2. in the fastest of these forms: networks pruned until they should be {tiers} as fast again"]
     if request.effort is not Effort.QUICK:
         lines.append("3. the fastest that training may bring into the budget is taught by the checkpoint meanwhile")
-    lines.append("last: the best few on the rows of the final score")
     return lines
 
 
@@ -206,6 +228,10 @@ def _show(result: Result, artifacts: Path) -> None:
     click.echo(f"  report: {artifacts / FILE_NAME}; decisions: {result.journal}")
     if result.is_better:
         click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
+    else:
+        click.echo(
+            "next: allow more, with --max-drop or --time-budget; if the machine was busy, the same again with --force"
+        )
 
 
 def _print_json(result: Result) -> None:

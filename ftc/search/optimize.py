@@ -211,14 +211,10 @@ def prepare(
 def _check_results(artifacts: Path) -> None:
     """Refuse a file into which the final measurement could not be written, before the budget is used."""
     from bench.results import FILE_NAME, check
-    from ftc.results_file import read_results
 
     path = artifacts / FILE_NAME
     check(path)
-    if not path.exists():
-        return
-    read_results(path)
-    if not os.access(path, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise InputError(
             f"{path} cannot be written, and the final measurement goes there: allow that, or give another directory "
             "with --artifacts."
@@ -316,7 +312,7 @@ def _result(planned: Planned, search: Search, board: Leaderboard) -> Result:
         is_better=is_better,
         reason=reason,
         board=board,
-        rows=_rows(search, board, best, reason),
+        rows=_rows(search, board, best, f"won: {reason}" if is_better else reason),
         journal=planned.journal,
         seconds=store.journal.elapsed_s,
         building_s=store.building_s,
@@ -324,7 +320,7 @@ def _result(planned: Planned, search: Search, board: Leaderboard) -> Result:
     )
 
 
-def _rows(search: Search, board: Leaderboard, best: Standing, reason: str) -> tuple[Row, ...]:
+def _rows(search: Search, board: Leaderboard, best: Standing, of_best: str) -> tuple[Row, ...]:
     from ftc.search.result import refusal
 
     store, untried = search.store, search.untried()
@@ -343,7 +339,7 @@ def _rows(search: Search, board: Leaderboard, best: Standing, reason: str) -> tu
         if twin != name:
             fate = f"the same as {twin}"
         elif standing is best:
-            fate = f"won: {reason}"
+            fate = of_best
         elif standing is not None:
             behind = best.candidate.name
             fate = refusal(standing, board, search.request) or f"behind {behind}: see the leaderboard"

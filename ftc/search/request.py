@@ -46,6 +46,8 @@ MOST_DROP = 0.2
 class Request:
     """What is looked for, inside which limits, and for how long.
 
+    Objective, target and effort may be given as words.
+
     :param max_drop: what the task's main metric (0-1) may lose against the checkpoint: 0.01 is one point
     :param min_score: what it must reach instead (0-1)
     :param strict: whether the whole interval of the drop must lie inside the budget, not the drop alone
@@ -73,6 +75,10 @@ class Request:
     def __post_init__(self) -> None:
         from bench.options import Options
 
+        for name, known in (("objective", Objective), ("target", Target), ("effort", Effort)):
+            if getattr(self, name) not in tuple(known):
+                raise InputError(f"{name} {getattr(self, name)!r} is none of {', '.join(known)}.")
+            object.__setattr__(self, name, known(getattr(self, name)))  # code of users' own may give the word alone
         if not 0 <= self.max_drop <= MOST_DROP:
             raise InputError(
                 f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {MOST_DROP:g}: "

@@ -71,7 +71,7 @@ def choice(board: Leaderboard, request: Request, untried: Sequence[str] = ()) ->
 
 
 def choose(board: Leaderboard, request: Request, untried: Sequence[str] = ()) -> tuple[Standing, bool, str]:
-    """The best candidate of the final measurement inside all limits; the baseline if there is none.
+    """The best candidate of the final measurement inside all limits; the baseline, the float export, if there is none.
 
     :param untried: keys of what there was no time to try
     :return: its standing, whether it is better than the baseline, and why it was chosen
@@ -85,7 +85,8 @@ def choose(board: Leaderboard, request: Request, untried: Sequence[str] = ()) ->
         if untried:
             more = f" and {len(untried) - 1} more" if len(untried) > 1 else ""
             reasons.append(f"no time to try {untried[0]}{more}; give a longer --time-budget")
-        return baseline, False, "nothing qualifies: " + ("; ".join(reasons) or "nothing came to the final measurement")
+        why = "; ".join(reasons) or "nothing came to the final measurement"
+        return baseline, False, f"stays, since nothing else qualifies: {why}"
     best = min(fit, key=_order(request.objective))
     return best, True, _reason(best, request)
 
@@ -125,6 +126,8 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
     ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
     if ratio is None:
         return "was not compared"
+    if ratio.is_slower:
+        return f"is slower ({ratio})"
     return None if ratio.is_faster else f"was not shown to be faster ({ratio})"
 
 

@@ -12,7 +12,7 @@ from bench.options import Options
 from bench.run import bench
 from compress.apply import versions
 from ftc.artifact import Artifact
-from ftc.console import hushed, progress, say
+from ftc.console import counted, every, hushed, progress, say
 from ftc.errors import RunError
 from ftc.search import finalists, job, plan
 from ftc.search.finalists import Contender, Hope
@@ -47,6 +47,9 @@ _TIMED_ROWS = 64
 
 _HANGS_S = 240.0
 """What no conversion takes: what was begun in time is not given up for its last seconds."""
+
+_REMIND_S = 60.0
+"""After which it is said again what is going on, with the time left."""
 
 _SMALLER = 0.6
 """Of what bringing the whole network into a form takes, with a reserve: what it takes with a smaller one.
@@ -110,15 +113,21 @@ class Search:
                 if forms:
                     Smaller(self, forms).run()
         except KeyboardInterrupt:
-            say("stopping: the best so far is measured; Ctrl-C again ends without it, for the same command to go on")
+            final_s = self.final_s()
+            about = f", which takes about {counted(max(1, round(final_s / 60)), 'minute')}" if final_s else ""
+            say(f"stopping: the best so far is measured{about}; Ctrl-C again leaves that to the same command")
             return self._finalists()[0]
         return self.store.choose(FINALISTS, self._finalists).choice
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
-        budget, known = self.request.budget_s, self.store.decided(PACE)
-        final_s = known.numbers["final_s"] if known is not None else 0.0
-        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, final_s) - self.store.elapsed_s
+        budget = self.request.budget_s
+        return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, self.final_s()) - self.store.elapsed_s
+
+    def final_s(self) -> float:
+        """What the final measurement should take; 0 while the pace is not known."""
+        known = self.store.decided(PACE)
+        return known.numbers["final_s"] if known is not None else 0.0
 
     def has_time(self, name: str, is_time: bool) -> bool:
         """Whether there was time to try something when this was first asked.
@@ -159,7 +168,9 @@ class Search:
                     handed.append(self._order(chain))
             if not handed:
                 continue
-            with progress(f"building {', '.join(order.key for order in handed)}", len(handed)) as advance:
+            what = f"building {', '.join(order.key for order in handed)}"
+            still = every(_REMIND_S, lambda: self.tell(f"still {what}"))  # noqa: B023 - over before the next
+            with progress(what, len(handed)) as advance, still:
                 for done in self.workshop.do(handed):
                     self._note(done)
                     advance()

@@ -163,7 +163,7 @@ def test_a_full_disk(text_checkpoint: Path, tmp_path: Path) -> None:
     if subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode != 0:
         pytest.skip("this machine does not let a small disk be mounted")
     try:
-        refused(ftc("export", text_checkpoint, "-o", disk / "out"), "no space left", "-o", code=1)
+        refused(ftc("export", text_checkpoint, "-o", disk / "out"), "no space left", "choose another place", code=1)
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -176,7 +176,9 @@ def test_a_bench_of_what_lies_elsewhere_is_not_the_ranking_of_the_artifacts(
     short = ("--time-budget", "0.3", "--threads", "1")
     away = ftc("bench", text_onnx.path, text_int8.path, *short, cwd=tmp_path)
     assert away.returncode == 0, away.stderr
-    assert "the results are not kept, since not all of this lies in artifacts: -o FILE keeps them" in away.stderr
+    said = f"the results are not kept, since {text_onnx.path} does not lie in artifacts: -o FILE keeps them"
+    assert said in away.stderr
+    assert f"next: ftc package {text_onnx.path.parent}/" in away.stdout, "artifacts hold no such winner"
     assert not here.exists()
     assert ftc("bench", text_onnx.path, *short, "-o", tmp_path / "kept.jsonl", cwd=tmp_path).returncode == 0
     assert (tmp_path / "kept.jsonl").is_file()

@@ -27,6 +27,7 @@ from ftc.search.request import Effort, Objective, Request, Target
         ({"time_budget_s": 5.0}, "at least 30 s"),
         ({"time_budget_s": float("inf")}, "--time-budget infs"),
         ({"objective": Objective.THROUGHPUT, "max_latency_ns": 5e6}, "--max-latency is the time of one row"),
+        ({"effort": "fast"}, "effort 'fast' is none of quick, balanced, thorough"),
         ({"target": Target.CUDA}, "--target cuda is not searched for yet"),
     ],
 )
@@ -38,4 +39,8 @@ def test_nonsense_is_refused(asked: dict[str, Any], said: str) -> None:
 def test_a_preset_has_a_budget_of_its_own() -> None:
     assert Request(effort=Effort.QUICK).budget_s == 240
     assert Request(effort=Effort.QUICK, time_budget_s=60).budget_s == 60
+
+
+def test_words_stand_for_what_they_name() -> None:
+    assert Request(effort="quick", objective="size") == Request(effort=Effort.QUICK, objective=Objective.SIZE)  # type: ignore[arg-type]
     assert Request(max_drop=0.005).max_drop_points == pytest.approx(0.5)

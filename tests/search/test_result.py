@@ -95,7 +95,10 @@ def test_where_nothing_qualifies_it_is_said_what_there_was_no_time_for() -> None
     board = rank(run(measurement("torch", 8000), measurement("onnx", 4000)))
     best, is_better, reason = choose(board, Request(), ("static INT8", "TFLite"))
     assert (best.candidate.name, is_better) == ("onnx", False)
-    assert reason == "nothing qualifies: no time to try static INT8 and 1 more; give a longer --time-budget"
+    assert (
+        reason
+        == "stays, since nothing else qualifies: no time to try static INT8 and 1 more; give a longer --time-budget"
+    )
 
 
 def test_another_float_export_must_be_faster_as_all_others() -> None:

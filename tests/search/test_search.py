@@ -196,7 +196,7 @@ def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
         workshop=Here(),
     )
     assert not result.is_better
-    assert "nothing qualifies" in result.reason
+    assert "nothing else qualifies" in result.reason
     assert "more than --max-size" in result.reason
     assert open_artifact(result.winner).manifest.format == "onnx"
     assert open_artifact(result.winner).manifest.parity is not None
@@ -281,8 +281,9 @@ def test_the_command_survives_a_kill_and_prints_the_plan_and_the_winner(
     command = [sys.executable, "-m", "ftc", "optimize", str(text_checkpoint), "--data", str(rows[0])]
     command += ["--eval", str(rows[1]), "--recipe", str(recipe), "--artifacts", str(tmp_path / "made")]
     command += ["--max-drop", "0.2", "--time-budget", "2m", "--threads", "1"]
-    plan_only = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    plan_only = subprocess.run([*command, "--max-size", "5", "--dry-run"], capture_output=True, text=True, check=True)
     assert "quantize --mode dynamic --to onnx" in plan_only.stdout
+    assert "latency, --max-drop 0.2, --max-size 5, 2 minutes" in plan_only.stdout
     assert not (tmp_path / "made").exists(), "a plan builds nothing"
     journals = tmp_path / "made" / "search"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
