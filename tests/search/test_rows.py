@@ -27,7 +27,7 @@ def fates(search: Search) -> Mapping[str, str]:
         one = with_id(one, name, artifact)
     board = rank(one)
     best, _, reason = choose(board, search.request)
-    return {row.key: row.fate for row in _rows(search, board, best, reason)}
+    return {row.key: row.fate for row in _rows(search, board, best, f"won: {reason}")}
 
 
 def test_what_two_chains_have_made_alike_is_told_once(tmp_path: Path) -> None:
