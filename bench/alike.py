@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
-from ftc.measurement import Conditions, Machine
+from ftc.manifest import DataRecord
+from ftc.measurement import Arrivals, Conditions, Machine
 
 _NOT_COMPARED = {"busy_cores", "load_1min", "memory_available_bytes", "versions", "cells", "machine", "pinned_cores"}
 """What changes from one moment to the next, and what is looked at below."""
@@ -94,6 +95,10 @@ def _cells(then: Conditions, now: Conditions) -> Iterator[str]:
 def _shown(value: object) -> str:
     if value is None:
         return "unknown"
+    if isinstance(value, DataRecord):
+        return f"{value.rows} rows of {value.source} ({value.fingerprint})"
+    if isinstance(value, Arrivals):
+        return f"{value.rate_per_s:g} per second, a bound of {value.bound_ms:g} ms"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return str(value)

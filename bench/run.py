@@ -61,9 +61,9 @@ def bench(
     """
     if not candidates:
         raise InputError("nothing to measure: give at least one artifact or checkpoint.")
-    _check_distinct(candidates)
     options = options or Options()
     gpu = chosen().gpu if options.device == "cuda" else None
+    _check_distinct(candidates)
     if resumed:
         resume.check(results_path)
     elif results_path is not None:

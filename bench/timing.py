@@ -49,7 +49,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
     calls = plan.fit(pass_ns, counts, len(well), left_ns, turn_ns)
     arrivals = None
     if options.rate_per_s is not None:
-        arrivals, queries = _arrivals(options, len(well))
+        arrivals, queries = _arrivals(options, len(well), pass_ns / counts[0])
         calls = (queries,)
     turns = [turn.round for known in log.run.measurements for turn in known.turns]
     lives = Lives(well, timed, [picks[::WARMING] for picks in whole], left_ns / 1e9)
@@ -102,11 +102,16 @@ def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:
     return total
 
 
-def _arrivals(options: Options, candidates: int) -> tuple[Callable[[int], Sequence[int]], int]:
-    """When the queries of each round arrive, as a Poisson process, and how many of them there are in a turn."""
+def _arrivals(options: Options, candidates: int, calls_ns: float) -> tuple[Callable[[int], Sequence[int]], int]:
+    """When the queries of each round arrive, as a Poisson process, and how many of them there are in a turn.
+
+    :param calls_ns: what one query takes all candidates together: those that cannot keep up take longer than queries
+        come, and must not take longer than the time budget
+    """
     rate_per_s = options.rate_per_s or 1.0
-    turn_s = options.time_budget_s / (plan.PLANNED_ROUNDS * max(candidates, 1))
-    queries = int(np.clip(rate_per_s * turn_s, LEAST_QUERIES, MOST_QUERIES))
+    round_s = options.time_budget_s / plan.PLANNED_ROUNDS
+    most = min(rate_per_s * round_s / candidates, 1e9 * round_s / calls_ns)
+    queries = int(np.clip(most, LEAST_QUERIES, MOST_QUERIES))
 
     def arrivals_ns(number: int) -> Sequence[int]:
         return plan.arrivals_ns(number, rate_per_s, queries, options.seed)

@@ -71,7 +71,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"labels: {path} cannot be read as text: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"labels: {path} cannot be read as text: {why}.") from error
     names = _of_json(path, text) if path.suffix == ".json" else [line.strip() for line in text.rstrip().splitlines()]
     if not all(names):
         raise InputError(f"labels: {path} has an empty label at line {names.index('') + 1}; its place counts.")

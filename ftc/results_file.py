@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ftc.console import caution
 from ftc.errors import InputError
 from ftc.measurement import Conditions, Run, Turn
-from ftc.records import AccuracyTaken, Record, RunBegun, TurnTaken, adapter, begun, told
+from ftc.records import SCHEMA, AccuracyTaken, Record, RunBegun, TurnTaken, adapter, begun, told
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -115,8 +115,11 @@ def _loaded(line: bytes, path: Path, number: int) -> Any:
 def _records(told: Any, line: bytes, path: Path, number: int) -> Iterator[Record]:
     from pydantic import ValidationError
 
+    schema = told.get("schema") if isinstance(told, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise _refused(path, number, f"it is of schema {schema}, and this one knows those up to {SCHEMA}")
     try:
-        if isinstance(told, dict) and told.get("schema") == 1:
+        if schema == 1:
             yield from (adapter().validate_python(record) for record in _upgraded(told, path, number))
         else:
             yield adapter().validate_json(line)

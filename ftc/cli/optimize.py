@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--objective",
     type=click.Choice(Objective, case_sensitive=False),
-    default=Objective.LATENCY,
+    default=Objective.LATENCY.value,
     show_default=True,
     help="What is made as good as it can be.",
 )
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     type=click.Choice(Target, case_sensitive=False),
-    default=Target.CPU,
+    default=Target.CPU.value,
     show_default=True,
     help="Where it will run; edge: TFLite only.",
 )
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     "--preset",
     "effort",
     type=click.Choice(Effort, case_sensitive=False),
-    default=Effort.BALANCED,
+    default=Effort.BALANCED.value,
     show_default=True,
     help="quick: no training (4m); balanced: prunes and trains one (20m); thorough: more shapes (2h).",
 )
@@ -130,6 +130,8 @@ def optimize(
     from ftc.search.optimize import prepare
     from ftc.search.report import FILE_NAME, write_report
 
+    if asked["min_score"] is not None:
+        options.refuse(frozenset({"max_drop"}), "--min-score, which says what may be lost: leave one of them out.")
     request = Request(
         max_size_bytes=1e6 * max_size if max_size is not None else None,
         max_memory_bytes=1e6 * max_memory if max_memory is not None else None,

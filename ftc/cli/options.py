@@ -38,10 +38,8 @@ class Duration(click.ParamType[float]):
 
 def _drop(context: click.Context, parameter: click.Parameter, value: float) -> float:
     if not 0 <= value <= MOST_DROP:
-        raise click.BadParameter(
-            f"{value:g} is no part of the metric from 0 to {MOST_DROP:g}. If {value:g} points were meant, write "
-            f"{value / 100:g}."
-        )
+        points = f" If {value:g} points were meant, write {value / 100:g}." if value > MOST_DROP else ""
+        raise click.BadParameter(f"{value:g} is no part of the metric from 0 to {MOST_DROP:g}.{points}")
     return value
 
 

@@ -212,6 +212,8 @@ def _check_results(artifacts: Path) -> None:
     """Refuse a file into which the final measurement could not be written, before the budget is used."""
     from bench.results import FILE_NAME, check
 
+    if artifacts.exists() and not artifacts.is_dir():
+        raise InputError(f"--artifacts {artifacts} is no directory: give one, or a path where nothing is yet.")
     path = artifacts / FILE_NAME
     check(path)
     if path.exists() and not os.access(path, os.W_OK):
@@ -258,8 +260,11 @@ def _searched(planned: Planned, artifacts: Path, workshop: Workshop | None, *, f
     )
     ended = store.ended()
     if ended is not None and (board := board_of(artifacts, ended.run)) is not None:
-        say("searched already with just this request and these rows; --force searches anew")
-        return _result(planned, search, board)
+        won = choose(board, planned.request)[0].candidate
+        if won.is_root or any(store.of(name) for name in store.built(won.id)):
+            say("searched already with just this request and these rows; --force searches anew")
+            return _result(planned, search, board)
+        say(f"searched already, but {won.path} is gone or damaged: what is missing is built again, and measured")
     if store.begun() is None:
         store.add(lambda _at: planned.begun())
     else:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftc.artifact import Artifact
+from ftc.console import counted
 from ftc.data import Columns, Dataset, load
 from ftc.data.splits import deduplicated
 from ftc.errors import InputError
@@ -68,8 +69,8 @@ class Source:
             data, repeated, leaking = found.data, found.repeated, found.leaking
         if len(data) < LEAST_ROWS:
             raise InputError(
-                f"{self.path} has {len(data)} rows; a search tunes on some and judges with others, and needs at least "
-                f"{LEAST_ROWS}."
+                f"{self.path} has {counted(len(data), 'row')}; a search tunes on some, judges with others, and needs "
+                f"at least {LEAST_ROWS}."
             )
         final = None
         if self.final:

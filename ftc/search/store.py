@@ -93,6 +93,10 @@ class Store:
         failed = (self.failed(key(one)) for one in begun if self.artifact(one) is None)
         return next((reason for reason in failed if reason is not None), None)
 
+    def built(self, made: str) -> tuple[str, ...]:
+        """Keys of the chains that made what has this id."""
+        return tuple(entry.key for entry in self.journal.entries if isinstance(entry, Built) and entry.id == made)
+
     def failed(self, name: str) -> str | None:
         """Why just this came to nothing."""
         found = self._last(Failed, name)

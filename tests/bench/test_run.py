@@ -212,6 +212,13 @@ def test_queries_that_do_not_come_within_the_budget_are_refused_before_anything_
     timing.check(replace(served, rate_per_s=8.0), 3)
 
 
+def test_queries_that_nobody_keeps_up_with_are_as_many_as_the_time_budget_holds() -> None:
+    served = replace(QUICK, scenario="Server", rate_per_s=100.0, bound_ms=100.0, time_budget_s=20)
+    assert timing._arrivals(served, 2, 2e6)[1] == 50
+    assert timing._arrivals(replace(served, rate_per_s=1e6), 2, 20e6)[1] == 50
+    assert timing._arrivals(replace(served, rate_per_s=1e6), 2, 20e9)[1] == timing.LEAST_QUERIES
+
+
 def test_a_grid_of_batches_and_lengths_is_timed_beside_the_datas_own(text_onnx: Artifact, text_data: Dataset) -> None:
     grid = replace(QUICK, batch_sizes=(1, 4), lengths=(12,))
     board = bench([text_onnx], data=text_data, options=grid)

@@ -40,7 +40,7 @@ def test_what_changed_during_a_search_ends_it(text_checkpoint: Path, tmp_path: P
         job._linked(request)
     planned: Any = SimpleNamespace(root=root, declared=Declared())
     with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
-        optimize._measured(planned, made.search(tmp_path, Request(), ()).store, (), 1.0, tmp_path)
+        optimize._measured(planned, made.search(tmp_path, Request(), ()), (), tmp_path)
     (root.path / "config.json").unlink()
     with pytest.raises(InputError, match=r"changed while it was searched: .* has no config\.json.* start again"):
         job._linked(request)

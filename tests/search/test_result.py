@@ -78,7 +78,8 @@ def test_what_breaks_a_limit_is_told_with_it() -> None:
     one = four()
     board = rank(replace(one, choice=choice(rank(one), Request(max_size_bytes=2000))))
     tiny = next(s for s in board.standings if s.candidate.name == "tiny")
-    assert (tiny.verdict, tiny.reason) == ("refused", "has 0.0 MB, more than --max-size")
+    size = f"{tiny.candidate.size_bytes / 1e6:.3g}"
+    assert (tiny.verdict, tiny.reason) == ("refused", f"has {size} MB, more than --max-size 0.002")
 
 
 def chosen(board: Leaderboard, **asked: Any) -> tuple[str, bool]:

@@ -61,8 +61,8 @@ def test_what_was_not_measured_to_the_end_is_told_why(tmp_path: Path) -> None:
     told = fates(search)
     assert told[key(pruned(0.2))] == "loses 4.50 points on the rows that judge, more than 1"
     assert told[key(pruned(0.3))] == "loses 1.50 points on the rows that judge, more than 1"
-    assert told[key(pruned(0.4))] == "has 1.0 MB, more than --max-size"
-    assert told[key(pruned(0.5))] == "takes 4.00 ms, more than --max-latency"
+    assert told[key(pruned(0.4))] == "has 1 MB, more than --max-size 0.001"
+    assert told[key(pruned(0.5))] == "takes 4 ms, more than --max-latency 3"
     assert told[key(pruned(0.6))] == "slower than the best of those that were measured to the end"
 
 

@@ -186,20 +186,25 @@ def test_without_time_to_prune_no_latency_table_is_timed(
 def test_if_nothing_qualifies_the_baseline_wins_and_the_reason_is_said(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    result = module.optimize(
-        text_root.path,
-        rows[0],
-        final=rows[1],
-        request=Request(max_size_bytes=10, effort=Effort.QUICK, time_budget_s=600.0, threads=1),
-        artifacts=tmp_path,
-        recipe=(DYNAMIC,),
-        workshop=Here(),
-    )
+    def found() -> module.Result:
+        return module.optimize(
+            text_root.path,
+            rows[0],
+            final=rows[1],
+            request=Request(max_size_bytes=10, effort=Effort.QUICK, time_budget_s=600.0, threads=1),
+            artifacts=tmp_path,
+            recipe=(DYNAMIC,),
+            workshop=Here(),
+        )
+
+    result = found()
     assert not result.is_better
     assert "nothing else qualifies" in result.reason
     assert "more than --max-size" in result.reason
     assert open_artifact(result.winner).manifest.format == "onnx"
     assert open_artifact(result.winner).manifest.parity is not None
+    shutil.rmtree(result.winner)
+    assert open_artifact(found().winner).manifest.id == result.board.winner.id, "what is gone is built again"
 
 
 @pytest.mark.usefixtures("brief")
