@@ -254,7 +254,7 @@ class Search:
             scenario="Offline" if self.request.objective is Objective.THROUGHPUT else "SingleStream",
         )
         try:
-            with progress(f"timing {len(subjects)} candidates beside the float export"), hushed():
+            with progress(f"timing {counted(len(subjects), 'candidate')} beside the float export"), hushed():
                 board = bench(candidates, data=self.parts.judging.sample(_TIMED_ROWS, 0), options=options)
         except RunError as error:
             self.tell(f"timing failed: {error}")
