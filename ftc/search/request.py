@@ -79,6 +79,9 @@ class Request:
             if getattr(self, name) not in tuple(known):
                 raise InputError(f"{name} {getattr(self, name)!r} is none of {', '.join(known)}.")
             object.__setattr__(self, name, known(getattr(self, name)))  # code of users' own may give the word alone
+        for name in ("max_drop", "min_score", "max_size_bytes", "max_memory_bytes", "max_latency_ns", "time_budget_s"):
+            if getattr(self, name) is not None:  # 30 and 30.0 are the same search
+                object.__setattr__(self, name, float(getattr(self, name)))
         if not 0 <= self.max_drop <= MOST_DROP:
             raise InputError(
                 f"--max-drop {self.max_drop:g}: give what the metric may lose as a part of 1, 0 to {MOST_DROP:g}: "

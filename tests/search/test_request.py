@@ -43,4 +43,5 @@ def test_a_preset_has_a_budget_of_its_own() -> None:
 
 def test_words_stand_for_what_they_name() -> None:
     assert Request(effort="quick", objective="size") == Request(effort=Effort.QUICK, objective=Objective.SIZE)  # type: ignore[arg-type]
+    assert repr(Request(time_budget_s=30)) == repr(Request(time_budget_s=30.0)), "searches are told apart by it"
     assert Request(max_drop=0.005).max_drop_points == pytest.approx(0.5)

@@ -285,10 +285,10 @@ def test_the_command_survives_a_kill_and_prints_the_plan_and_the_winner(
     recipe.write_text('[[candidate]]\nquantize = {to = "onnx", mode = "dynamic"}\n')
     command = [sys.executable, "-m", "ftc", "optimize", str(text_checkpoint), "--data", str(rows[0])]
     command += ["--eval", str(rows[1]), "--recipe", str(recipe), "--artifacts", str(tmp_path / "made")]
-    command += ["--max-drop", "0.2", "--time-budget", "2m", "--threads", "1"]
+    command += ["--max-drop", "0.2", "--time-budget", "45s", "--threads", "1"]
     plan_only = subprocess.run([*command, "--max-size", "5", "--dry-run"], capture_output=True, text=True, check=True)
     assert "quantize --mode dynamic --to onnx" in plan_only.stdout
-    assert "latency, --max-drop 0.2, --max-size 5, 2 minutes" in plan_only.stdout
+    assert "latency, --max-drop 0.2, --max-size 5, 0.75 minutes" in plan_only.stdout
     assert not (tmp_path / "made").exists(), "a plan builds nothing"
     journals = tmp_path / "made" / "search"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
