@@ -106,7 +106,7 @@ def _after(run: Run) -> Iterator[Caution]:
     if check is not None and check.passed and check.ratio is not None and check.ratio.precision > TELLING:
         yield Caution(
             "blunt self-check",
-            f"the self-check says little: a difference of less than {check.ratio.precision:.1%} would not have shown.",
+            f"the self-check says little: its ratio is known to {check.ratio.precision:.1%}.",
             "Give a longer --time-budget.",
         )
     others = [known for known in run.measurements if known.is_timed and known is not reference]

@@ -15,8 +15,10 @@ from rich.text import Text
 
 from bench import alike
 from bench.intervals import Ratio
+from bench.leaderboard import self_check
 from bench.name import Name
 from bench.standing import Judge, judge_of
+from ftc.console import caution
 from ftc.errors import InputError
 from ftc.measurement import Candidate, Measurement, Run
 from ftc.results_file import read_results
@@ -157,6 +159,9 @@ def _last(path: Path, which: str) -> Run:
         raise InputError(f"{path}, {which} of the two, holds no run that was measured to its end.")
     if not run.is_complete:
         raise InputError(f"in the last run of {path}, that of {run.started}, every candidate failed.")
+    check = self_check(judge_of(run))
+    if check is not None and not check.passed:
+        caution(f"the self-check of the run of {run.started} in {path} did not pass: no ratio to it is to be believed.")
     return run
 
 

@@ -49,7 +49,8 @@ class SelfCheck:
             return f"{self.name} against itself was not compared: {self.failure or 'too few rounds in common'}"
         shown = "a difference was shown where there is none"
         if self.passed:
-            shown = f"no difference shown, as it must be (one of more than {self.ratio.precision:.1%} would have shown)"
+            unseen = max(self.ratio.high - 1, 1 - self.ratio.low)
+            shown = f"no difference shown, as it must be (one of up to {unseen:.1%} may stay unseen)"
         return f"{self.name} against itself: {self.ratio}, {shown}"
 
 

@@ -63,6 +63,7 @@ class Worker:
     :param limit_s: what it may take for one answer, before it counts as hung and is killed
     :param variant: how the candidate is executed on a GPU
     :param module: what runs in the process
+    :param hung_after_s: what it was given for the answer that did not come; None while it answers
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class Worker:
         self._artifact, self._threads, self._device = artifact, threads, device
         self._cores, self.limit_s, self._module = cores, limit_s, module
         self._variant = variant
-        self._is_hung = self._is_given_up = self._may_be_stopped = False
+        self._is_given_up = self._may_be_stopped = False
+        self.hung_after_s: float | None = None
         self._row_s = 0.0
         self._sizes: list[list[int]] = []
         self._words: IO[bytes] | None = None
@@ -96,11 +98,6 @@ class Worker:
         self.end()
         if self._words is not None:
             self._words.close()
-
-    @property
-    def is_hung(self) -> bool:
-        """Whether it was ended since it gave no answer within the limit."""
-        return self._is_hung
 
     def end(self) -> None:
         """End the process, if there is one; `open` starts another."""
@@ -125,6 +122,7 @@ class Worker:
         :return: `load_ns` and the session's own `session` conditions
         :raises WorkerError: if it cannot be opened, as everything that is asked raises it
         """
+        self.hung_after_s = None
         environment = {
             **os.environ,
             **gpu.ORDER,
@@ -145,7 +143,6 @@ class Worker:
                 )
         except OSError as error:
             raise WorkerError(f"its process could not be started: {error.strerror}") from error
-        self._is_hung = False
         if self._is_given_up:
             self.process.kill()
         answer, _ = self._ask(
@@ -204,7 +201,7 @@ class Worker:
         assert self.process.stdout is not None
         limit_s = max(self.limit_s, _SLOWER * rows * self._row_s) + waiting_s
         began = time.monotonic()
-        watch = threading.Timer(limit_s, self._hung)
+        watch = threading.Timer(limit_s, self._hung, [limit_s])
         watch.daemon = True
         watch.start()
         reply = None
@@ -219,7 +216,7 @@ class Worker:
                 self.process.send_signal(signal.SIGSTOP)
         finally:
             watch.cancel()
-        if self._is_hung:
+        if self.hung_after_s is not None:
             raise WorkerError(
                 f"its process gave no answer within {limit_s:g} s at {request['do']!r} and was ended; "
                 "if the model is that slow, ftc bench --time-limit 10m gives it longer"
@@ -232,10 +229,10 @@ class Worker:
             self._row_s = min(self._row_s, (time.monotonic() - began) / rows)
         return reply
 
-    def _hung(self) -> None:
+    def _hung(self, limit_s: float) -> None:
         """End the process, whose pipe then closes: the thread that waits for the answer wakes up."""
         assert self.process is not None, "asked first"
-        self._is_hung = True
+        self.hung_after_s = limit_s
         self.process.kill()
 
 

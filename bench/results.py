@@ -88,10 +88,10 @@ def held(path: Path, refusal: str | None = None) -> Iterator[None]:
             raise InputError(
                 refusal
                 or f"another ftc bench is measuring into {path}: wait until it has ended, since each would slow the "
-                "other, and give the same command again. What ftc optimize has found until then is kept."
+                "other, and give the same command again."
             ) from error
         except OSError as error:  # a file system without locks
-            caution(f"{path} cannot be locked ({error.strerror}): let no other ftc bench measure into it meanwhile.")
+            caution(f"{path} cannot be locked ({error.strerror}): let nothing else work there meanwhile.")
         yield
 
 

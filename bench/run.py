@@ -74,7 +74,8 @@ def bench(
     examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
     subjects = _subjects(ordered, root_id, options)
-    timing.check(options, len(subjects))
+    if not resumed:
+        timing.check(options, len(subjects))
     start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
     with results.held(results_path) if results_path is not None else nullcontext():
         if resumed and results_path is not None:

@@ -260,13 +260,13 @@ class Judge:
         return f"fewer than {statistics.floor(90)} queries cannot show that it keeps the bound: longer --time-budget"
 
     def _service_ns(self, measurement: Measurement, arrivals: Arrivals) -> float:
-        """What a call takes on average, waiting for others left out."""
+        """What a call takes on average, waiting for others left out; the median over rounds, some of which stalled."""
         seed = self.run.conditions.seed
-        of_rounds = [
-            statistics.service_ns(times, plan.arrivals_ns(number, arrivals.rate_per_s, len(times), seed))
+        means = [
+            statistics.service_ns(times, plan.arrivals_ns(number, arrivals.rate_per_s, len(times), seed)).mean()
             for number, times in measurement.by_round().items()
         ]
-        return float(np.concatenate(of_rounds).mean())
+        return float(np.median(means))
 
     def _beaten(self, measurement: Measurement, winner: Measurement | None) -> tuple[Verdict, str]:
         if winner is None:

@@ -57,7 +57,7 @@ class Trial:
     def fail(self, reason: str) -> None:
         """Take the candidate out of the run."""
         self.has_failed = True
-        hung_after_s = self.worker.limit_s if self.worker.is_hung else None
+        hung_after_s = self.worker.hung_after_s
         self.log.add(Closed(self.log.run.id, self.candidate.id, failure=reason, hung_after_s=hung_after_s))
         caution(f"{self.candidate.name} failed: {reason}")
 

@@ -59,12 +59,17 @@ def board_of(artifacts: Path, run: str) -> Leaderboard | None:
 
 
 def measured(artifact: Artifact, artifacts: Path) -> dict[str, Any] | None:
-    """The row of this very file in the latest whole run that timed it, with what it was measured under; or None."""
+    """The row of this very file in the latest whole run that timed it, with what it was measured under; or None.
+
+    Runs whose self-check did not pass are left out.
+    """
     path = artifacts / FILE_NAME
     for run in reversed(read_results(path)) if path.is_file() else ():
         if not run.is_complete:
             continue
         ranked, one = rank(run), described(artifact, run.root_id)
+        if ranked.self_check is not None and not ranked.self_check.passed:
+            continue
         board = json.loads(to_json(ranked))
         for standing, row in zip(ranked.standings, board["standings"], strict=True):
             if standing.candidate.is_same_file(one) and standing.verdict != "failed":

@@ -43,8 +43,8 @@ def every(seconds: float, remind: Callable[[], None]) -> Iterator[None]:
             remind()
 
     watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     try:
+        watcher.start()
         yield
     finally:
         over.set()

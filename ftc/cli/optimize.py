@@ -102,7 +102,7 @@ def optimize(
 
     Quantizes it for every runtime that is installed, and measures; then prunes it, so far as the fastest form's
     latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
-    and judge; those of --eval give the final score. If nothing qualifies, the baseline, its float export, wins.
+    and judge; those of --eval give the final score. If nothing qualifies, the baseline, its float export, stays.
 
     The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
     the same command to go on.
@@ -220,7 +220,7 @@ def _show(result: Result, artifacts: Path) -> None:
         measured = f"{row.measured:.2f}x" if row.measured is not None else "not timed"
         drop = f", {row.drop_points:+.2f} points lost" if row.drop_points is not None else ""
         click.echo(f"  {row.key}\n      {predicted}{measured}{drop}: {row.fate}")
-    verdict = "winner" if result.is_better else "the baseline wins"
+    verdict = "winner" if result.is_better else "the baseline stays"
     click.echo(f"\n{verdict}: {result.winner}\n  {result.reason}")
     other_s = max(0.0, result.seconds - result.building_s - result.measuring_s)
     click.echo(
@@ -231,9 +231,7 @@ def _show(result: Result, artifacts: Path) -> None:
     if result.is_better:
         click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
     else:
-        click.echo(
-            "next: allow more, with --max-drop or --time-budget; if the machine was busy, the same again with --force"
-        )
+        click.echo("next: more time or wider limits; or, if the machine was busy, the same command again with --force")
 
 
 def _print_json(result: Result) -> None:

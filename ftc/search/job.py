@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftc.artifact import Artifact, is_artifact, open_artifact
+from ftc.artifact import Artifact, open_artifact
 from ftc.checkpoint import open_any
 from ftc.console import caution
 from ftc.declared import Declared
@@ -151,10 +151,13 @@ def _linked(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clear_damaged(place: Path) -> None:
-    """Remove an artifact that does not open: what would be made there again is refused otherwise."""
-    if is_artifact(place):
+    """Remove what stands there and is no whole artifact: what would be made there again is refused otherwise.
+
+    The name holds a digest of what it is made of, so nothing but a search has put it there.
+    """
+    if place.exists():
         try:
-            open_artifact(place)
+            open_artifact(place, verify=True)
         except InputError as error:
             caution(f"{error} Removed, and made again.")
             shutil.rmtree(place)

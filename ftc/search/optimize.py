@@ -264,8 +264,10 @@ def _searched(planned: Planned, artifacts: Path, workshop: Workshop | None, *, f
         if won.is_root or any(store.of(name) for name in store.built(won.id)):
             say("searched already with just this request and these rows; --force searches anew")
             return _result(planned, search, board)
-        say(f"searched already, but {won.path} is gone or damaged: what is missing is built again, and measured")
-    if store.begun() is None:
+        say(
+            f"searched already, but {won.path} is gone or damaged: the search goes on, and builds again what is missing"
+        )
+    elif store.begun() is None:
         store.add(lambda _at: planned.begun())
     else:
         say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from ftc.search.finalists import Contender, Hope
 from ftc.search.forms import Forms
 from ftc.search.journal import Built, Decided, Failed, Timed
 from ftc.search.judging import PACE, SLACK_POINTS, Judging
-from ftc.search.links import Chain, Link, digest, key
+from ftc.search.links import Chain, digest, key
 from ftc.search.request import Effort, Objective
 from ftc.search.smaller import Smaller
 from ftc.search.workshop import Done, Order
@@ -47,6 +48,9 @@ _TIMED_ROWS = 64
 
 _HANGS_S = 240.0
 """What no conversion takes: what was begun in time is not given up for its last seconds."""
+
+_AGAIN = 3.0
+"""Of what something took to build: what building it again may take."""
 
 _REMIND_S = 60.0
 """After which it is said again what is going on, with the time left."""
@@ -117,7 +121,7 @@ class Search:
         except KeyboardInterrupt:
             final_s = self.final_s()
             about = f", which takes about {counted(max(1, round(final_s / 60)), 'minute')}" if final_s else ""
-            say(f"stopping: the best so far is measured{about}; Ctrl-C again leaves that to the same command")
+            say(f"stopping: the best so far is measured{about}; Ctrl-C again stops, for the same command to go on")
             return self._finalists()[0]
         return self.store.choose(FINALISTS, self._finalists).choice
 
@@ -171,11 +175,14 @@ class Search:
             if not handed:
                 continue
             what = f"building {', '.join(order.key for order in handed)}"
-            still = every(_REMIND_S, lambda: self.tell(f"still {what}"))  # noqa: B023 - over before the next
-            with progress(what, len(handed)) as advance, still:
+            with progress(what, len(handed)) as advance, self.reminding(what):
                 for done in self.workshop.do(handed):
                     self._note(done)
                     advance()
+
+    def reminding(self, what: str) -> AbstractContextManager[None]:
+        """Say every minute that it goes on, with the time and the best so far."""
+        return every(_REMIND_S, lambda: self.tell(f"still {what}"))
 
     def _note(self, done: Done) -> None:
         """Write down how a piece of work went."""
@@ -193,12 +200,16 @@ class Search:
         made_of = (self.root.manifest.id, self.parts.tuning.fingerprint, key(chain), repr(sorted(versions().items())))
         name = f"{self.root.manifest.name}-{digest(chr(10).join(made_of))}"
         request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
-        return Order(key(chain), request, self._limit_s(chain[-1]))
+        return Order(key(chain), request, self._limit_s(chain))
 
-    def _limit_s(self, last: Link) -> float:
-        """A training ends by itself; all else may take what is left, or so long that it must hang if little is."""
-        asked = dict(last.options).get("time_budget_s", 0.0)
-        return max(self.left_s(), _HANGS_S) + 2 * float(asked if isinstance(asked, (int, float)) else 0.0)
+    def _limit_s(self, chain: Chain) -> float:
+        """A training ends by itself; all else may take what is left, or so long that it must hang if little is.
+
+        What is built again, since it is gone, may take as long as it took.
+        """
+        asked = dict(chain[-1].options).get("time_budget_s", 0.0)
+        before_s = _AGAIN * self.store.built_in([chain])
+        return max(self.left_s(), _HANGS_S, before_s) + 2 * float(asked if isinstance(asked, (int, float)) else 0.0)
 
     # ------------------------------------------------------------------ judging and timing
 

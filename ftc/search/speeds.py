@@ -136,7 +136,8 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
         tuple(depth for depth in plan.depths(layers, search.request.effort) if depth < layers),
         search.source,
     )
-    (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
+    with search.reminding(f"timing the layers of {key(form)}"):
+        (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
     if done.result is None:
         search.fail(TABLE, done.failure or "failed without a word", done.seconds)
         return None

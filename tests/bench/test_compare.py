@@ -48,6 +48,17 @@ def test_a_little_slower_is_not_slower(tmp_path: Path) -> None:
     assert not comparison.is_slower
 
 
+def test_a_run_whose_self_check_failed_is_compared_with_a_caution(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = released(tmp_path / "old", 2000), tmp_path / "new"
+    onnx = measurement("onnx", 4000)
+    twin = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
+    write(run(onnx, measurement("int8", 2000), replace(measurement("again", 5000), candidate=twin)), new)
+    compare(old, new)
+    assert f"in {new} did not pass: no ratio to it is to be believed" in capsys.readouterr().err
+
+
 def test_unlike_conditions_are_refused_and_named(tmp_path: Path) -> None:
     old = released(tmp_path / "old", 2000)
     machine = replace(CONDITIONS.machine, cpu="another", governor="powersave", busy_cores=1.0)

@@ -253,6 +253,15 @@ def test_one_that_cannot_keep_up_with_the_rate_does_not_win_however_short_its_tu
     assert late < 1e9, "its latencies alone are inside the bound"
 
 
+def test_a_stall_of_the_machine_is_not_taken_for_a_candidate_that_cannot_keep_up() -> None:
+    conditions = replace(CONDITIONS, scenario="Server", cells=(Cell(),), arrivals=Arrivals(100.0, 1e6))
+    onnx = served("onnx", 2_000_000)
+    first, *others = onnx.turns
+    stalled = replace(first, calls_ns=(tuple(call_ns + 10**11 for call_ns in first.calls_ns[0]),))
+    board = rank(replace(run(replace(onnx, turns=(stalled, *others))), conditions=conditions))
+    assert "keep up" not in board.standings[0].reason
+
+
 def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> None:
     onnx = measurement("onnx", 4000)
     again = replace(onnx.candidate, id="again", name="onnx-again", twin_of=onnx.candidate.id)
@@ -260,7 +269,7 @@ def test_a_self_check_that_could_not_be_made_has_not_passed_and_says_why() -> No
     assert check is not None
     assert check.passed
     assert check.ratio is not None
-    seen = f"(one of more than {check.ratio.precision:.1%} would have shown)"
+    seen = f"(one of up to {max(check.ratio.high - 1, 1 - check.ratio.low):.1%} may stay unseen)"
     assert str(check) == f"onnx against itself: {check.ratio}, no difference shown, as it must be {seen}"
     board = rank(run(onnx, Measurement(again, failure="no memory")))
     assert board.self_check is not None

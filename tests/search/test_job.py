@@ -53,6 +53,9 @@ def test_a_damaged_result_is_made_again(text_root: Artifact, tmp_path: Path, mon
     monkeypatch.setitem(job._VERBS, "export", export)
     request = ordered(text_root, tmp_path)
     place = Path(job._linked(request)["path"])
-    (place / "model.onnx").write_bytes(b"half a file")
+    for file in ("model.onnx", "ftc.json"):
+        (place / file).write_bytes(b"half a file")
+        assert job._linked(request)["path"] == str(place)
+        assert open_artifact(place).model_path.read_bytes() == b""
+    (place / "ftc.json").unlink()
     assert job._linked(request)["path"] == str(place)
-    assert open_artifact(place).model_path.read_bytes() == b""
