@@ -108,10 +108,8 @@ class Search:
         interrupt leaves to choose from is not written down: until its measurement is over, the search may go on.
         """
         chosen = self.store.decided(FINALISTS)
-        if chosen is not None:
-            beside = () if self.store.failure(plan.REFERENCE) else (key(plan.REFERENCE),)
-            if all(self.store.of(name) is not None for name in (*chosen.choice, *beside)):
-                return chosen.choice
+        if chosen is not None and not any(map(self.store.has_lost, (*chosen.choice, key(plan.REFERENCE)))):
+            return chosen.choice
         try:
             self._without_training()
             if not self.fixed and self.request.objective is not Objective.SIZE and plan.can_prune(self.root):

@@ -93,6 +93,11 @@ class Store:
         failed = (self.failed(key(one)) for one in begun if self.artifact(one) is None)
         return next((reason for reason in failed if reason is not None), None)
 
+    def has_lost(self, name: str) -> bool:
+        """Whether what a chain has made is gone, or damaged."""
+        was_built = any(isinstance(entry, Built) and entry.key == name for entry in self.journal.entries)
+        return was_built and self.of(name) is None
+
     def built(self, made: str) -> tuple[str, ...]:
         """Keys of the chains that made what has this id."""
         return tuple(entry.key for entry in self.journal.entries if isinstance(entry, Built) and entry.id == made)

@@ -83,7 +83,7 @@ def test_what_is_inside_the_budget_comes_first_and_the_fastest_keeps_a_slot(tmp_
         made.know(search, pruned(keep), ratio, points)
     made.know(search, DYNAMIC, 2.0, 0.1)
     chosen = search._finalists()[0]
-    assert chosen == (key(pruned(0.6)), key(DYNAMIC), key(pruned(0.3)))
+    assert chosen == (key(pruned(0.6)), key(DYNAMIC), key(pruned(0.3)), key(pruned(0.35)))
 
 
 def test_what_breaks_a_limit_comes_last(tmp_path: Path) -> None:
@@ -119,4 +119,4 @@ def test_a_least_score_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest
     assert search.judging.allowed_points == pytest.approx(12)
     for keep, ratio, points in ((0.3, 6.0, 14.0), (0.4, 4.0, 11.0), (0.6, 3.0, 5.0), (0.7, 2.0, 3.0)):
         made.know(search, pruned(keep), ratio, points)
-    assert search._finalists()[0] == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.3)))
+    assert search._finalists()[0] == (key(pruned(0.4)), key(pruned(0.6)), key(pruned(0.7)), key(pruned(0.3)))
