@@ -22,8 +22,12 @@ _LEAST_TRAINING_S = 45.0
 _TRAINING_LEAVES = 0.6
 """Of what pruning lost on the rows that judge, after training for some minutes: 1.25 of 1.90 points on SST-2."""
 
-_EVALUATIONS = 2
-"""Of a training: each takes some seconds, and with a falling learning rate the last weights are mostly the best."""
+_EVALUATIONS = 1
+"""Of a training, at its end: the weights before, while the learning rate was high, win by chance alone.
+
+Three of 2,000 rows chose those of step 1,457 of 2,888 for a MiniLM at 39 %; the last of 1,670 steps were nearer to the
+teacher (Kullback-Leibler divergence at temperature 2, SST-2's test rows: 0.037 and 0.044), and lost 0.7 points, not 1.1.
+"""
 
 _ASIDE_S = 60.0
 _ASIDE_SHARE = 0.05
