@@ -143,7 +143,7 @@ def test_what_answers_slowly_has_longer_for_many_rows_and_waiting_for_queries_do
     class Watch:
         daemon = False
 
-        def __init__(self, limit_s: float, _: object) -> None:
+        def __init__(self, limit_s: float, *_: object) -> None:
             limits_s.append(limit_s)
 
         start = cancel = lambda self: None
