@@ -26,6 +26,13 @@ from ftc.cli.training import NAMES, training_options
     default=None,
     help="Learn on texts, too, that are part of other rows'.  [default: where labels count]",
 )
+@click.option(
+    "--augment",
+    type=click.IntRange(0),
+    metavar="N",
+    help="For each text, N more for the teacher to answer: its beginning with the end of another.  "
+    "[default: 3 for single texts, 0 where labels count]",
+)
 @click.option("--relation-weight", type=float, help="Weight of the last layer's relations.  [default: 0]")
 @training_options
 @options.column_options
@@ -67,7 +74,7 @@ def distill(
     refuse(source, "distilled")
     artifact = open_any(source)
     training = {name: others.pop(name) for name in NAMES}
-    own = ("temperature", "alpha", "hidden_weight", "relation_weight", "dropout", "fragments")
+    own = ("temperature", "alpha", "hidden_weight", "relation_weight", "dropout", "fragments", "augment")
     distance = {name: others.pop(name) for name in own}
     dataset = options.load_data(data, artifact, need_labels=False, **others)
     result = run(

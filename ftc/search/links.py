@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 Value = str | int | float | bool | tuple[int, ...]
 """What an option can be."""
@@ -32,6 +31,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
         "temperature": float,
         "hidden_weight": float,
         "fragments": bool,
+        "augment": int,
         "learning_rate": float,
         "evaluations": int,
         "seed": int,
@@ -54,15 +54,13 @@ class Link:
     def __str__(self) -> str:
         words = [self.verb]
         for name, value in self.options:
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if _is(value) else value
+            shown = f"{value:g}" if isinstance(value, float) else value
+            if isinstance(value, tuple):
+                shown = ",".join(map(str, value))
             if name == "time_budget_s":
                 name, shown = "time_budget", f"{value:g}s"
             words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(shown)]
         return " ".join(words)
-
-
-def _is(value: Any) -> bool:
-    return isinstance(value, float)
 
 
 Chain = tuple[Link, ...]

@@ -104,7 +104,7 @@ def _killed(arguments: list[str], place: Path, *, after_states: int) -> int:
 
 def test_a_killed_run_ends_where_an_unkilled_one_ends(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
     teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
-    options = ["--teacher", str(teacher), "--data", data.source, "--epochs", "4", "--batch-size", "4"]
+    options = ["--teacher", str(teacher), "--data", data.source, "--epochs", "1", "--batch-size", "4"]
     options += ["--learning-rate", "1e-3", "--evaluations", "4", "--gradual"]
 
     def command(artifacts: str) -> list[str]:
@@ -144,7 +144,8 @@ def test_a_killed_fine_tuning_draws_the_same_parts_again(text_checkpoint: Path, 
 def test_two_processes_train_what_one_would(text_checkpoint: Path, data: Dataset, tmp_path: Path) -> None:
     teacher = save_text_checkpoint(tmp_path / "teacher", seed=5)
     command = ["ftc", "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
-    command += ["--epochs", "8", "--batch-size", "4", "--learning-rate", "2e-3", "--artifacts", str(tmp_path / "made")]
+    command += ["--epochs", "8", "--batch-size", "4", "--learning-rate", "2e-3", "--augment", "0"]
+    command += ["--artifacts", str(tmp_path / "made")]
     launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *command]
     told = subprocess.run(launched, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
@@ -177,7 +178,8 @@ def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them(
     script = tmp_path / "breaking.py"
     script.write_text(_BREAKING)
     command = [str(script), "distill", str(text_checkpoint), "--teacher", str(teacher), "--data", data.source, "--json"]
-    command += ["--epochs", "4", "--batch-size", "4", "--evaluations", "4", "--artifacts", str(tmp_path / "made")]
+    command += ["--epochs", "4", "--batch-size", "4", "--evaluations", "4", "--augment", "0"]
+    command += ["--artifacts", str(tmp_path / "made")]
     launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
     told = subprocess.run(launched, capture_output=True, text=True, check=False, timeout=240)
     assert told.returncode == 0, told.stderr
