@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench import alike
 from bench.intervals import Ratio
-from bench.leaderboard import self_check
+from bench.leaderboard import rank, self_check
 from bench.name import Name
 from bench.standing import Judge, judge_of
 from ftc.console import caution
@@ -53,6 +53,7 @@ class Comparison:
     :param anchor_now_ns: in the newer one
     :param missing: candidates of one of the two runs only
     :param failed: candidates that were timed then and failed now, with the reason
+    :param gone: the winner then, where the newer run has no candidate of its name
     :param versions: libraries that changed in between
     """
 
@@ -65,6 +66,7 @@ class Comparison:
     missing: tuple[str, ...]
     versions: tuple[str, ...]
     failed: tuple[tuple[str, str], ...] = ()
+    gone: str | None = None
 
     @property
     def is_slower(self) -> bool:
@@ -73,8 +75,8 @@ class Comparison:
 
     @property
     def is_worse(self) -> bool:
-        """Whether any candidate has become slower, or does not run any more."""
-        return self.is_slower or bool(self.failed)
+        """Whether any candidate has become slower, or does not run any more, or the winner then is not there now."""
+        return self.is_slower or bool(self.failed) or self.gone is not None
 
 
 def compare(old: Path, new: Path) -> Comparison:
@@ -103,6 +105,8 @@ def compare(old: Path, new: Path) -> Comparison:
     later = _ratios(after, anchor)
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
     failed = tuple((name, m.failure) for name, m in _named(now).items() if m.failure and name in earlier)
+    won = rank(then).winner
+    gone = won.name if won is not None and won.name in earlier and won.name not in _named(now) else None
     if not (compared or failed):
         raise InputError(f"no candidate but {anchor.name} has the same name in {old} and in {new}: nothing to compare.")
     return Comparison(
@@ -115,6 +119,7 @@ def compare(old: Path, new: Path) -> Comparison:
         missing=tuple(sorted((earlier.keys() ^ later.keys()) - {name for name, _ in failed})),
         versions=alike.versions(then.conditions, now.conditions),
         failed=failed,
+        gone=gone,
     )
 
 
@@ -140,6 +145,9 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     for name, _ in comparison.failed:
         table.add_row(Name(name), "", "", "", "failed", style="bold red")
     console.print(table)
+    if comparison.gone is not None:
+        told = f"{comparison.gone}, the winner then, is not among the candidates now: nothing is known of it"
+        console.print(Text(told, style="bold red"), soft_wrap=True)
     remarks = [
         *(f"{name} failed now: {reason}" for name, reason in comparison.failed),
         f"speed against {comparison.anchor}, which is the same in the run of {comparison.then} and in that of "
@@ -154,9 +162,15 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
 
 
 def _last(path: Path, which: str) -> Run:
-    run = next((run for run in reversed(read_results(path)) if run.ended), None)
+    runs = read_results(path)
+    run = next((run for run in reversed(runs) if run.ended), None)
     if run is None:
         raise InputError(f"{path}, {which} of the two, holds no run that was measured to its end.")
+    if runs[-1] is not run:
+        raise InputError(
+            f"the last run of {path}, {which} of the two, that of {runs[-1].started}, was interrupted: finish it with "
+            "ftc bench --resume, or measure again."
+        )
     if not run.is_complete:
         raise InputError(f"in the last run of {path}, that of {run.started}, every candidate failed.")
     check = self_check(judge_of(run))

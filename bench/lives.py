@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,14 +33,12 @@ class Lives:
     What opens so slowly that the time does not hold enough lives of it, lives once.
 
     :param trials: by the candidate's id
-    :param warming: what a new process is warmed up with, of each cell
     :param left_s: what is left of the time budget
     :param mortal: those that are replaced
     """
 
     trials: Mapping[str, Trial]
     timed: Timed
-    warming: Sequence[Sequence[int]]
     left_s: float
     clock: Callable[[], float] = time.monotonic
     mortal: tuple[str, ...] = ()
@@ -85,15 +83,12 @@ class Lives:
                 raise
         for name in names:
             trial = self.trials[name]
-            reasons[name] = reasons[name] or self._warmed(trial)
+            reasons[name] = reasons[name] or _reason(trial.worker.warm)
             if reasons[name] is not None:
                 caution(f"{trial.candidate.name}: {reasons[name]}; it is opened once more, alone.")
-                reasons[name] = _reason(lambda: trial.reopen(self.timed)) or self._warmed(trial)  # noqa: B023 - at once
+                reasons[name] = _reason(lambda: trial.reopen(self.timed)) or _reason(trial.worker.warm)  # noqa: B023 - at once
         self._begin(self.clock() - began)
         return {name: reason for name, reason in reasons.items() if reason is not None}
-
-    def _warmed(self, trial: Trial) -> str | None:
-        return _reason(lambda: trial.turn(self.warming))
 
     def _begin(self, cost_s: float) -> None:
         """A life begins, after one that it took so long to replace."""

@@ -174,6 +174,10 @@ class Worker:
         texts, images = wire.packed(examples)
         return self._ask(images, rows=len(examples), do="around", examples=texts)[0]
 
+    def warm(self) -> None:
+        """See `bench.worker.Subject.warm`."""
+        self._ask(rows=sum(sum(sizes) for sizes in self._sizes), do="warm")
+
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """See `bench.worker.Subject.turn`."""
         arrivals = list(arrivals_ns) if arrivals_ns is not None else None

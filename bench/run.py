@@ -160,8 +160,8 @@ def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> 
         for variant in variants(artifact, options.device)
     }
     if options.self_check:
-        known = tuple(subjects)
-        first = next((one for one in known if one.is_float_onnx), known[0])
+        exports = (one for one in subjects if one.is_float_onnx)
+        first = min(exports, key=lambda one: one.name, default=next(iter(subjects)))  # as `standing.judge_of` has it
         twin = replace(first, id=first.id + TWIN, name=first.name + TWIN, twin_of=first.id, is_root=False)
         subjects[twin] = subjects[first]
     return subjects

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.remote import LIMIT_S, Worker
+from bench.remote import LIMIT_S, Worker, WorkerError
 from ftc.console import Advance
 from ftc.runtimes.session import SessionOptions
 from ftc.tasks.task import open_task
@@ -51,6 +53,7 @@ def answers(
     *,
     threads: int | None = None,
     limit_s: float = LIMIT_S,
+    most_s: float = math.inf,
     stop: Sequence[int] = (),
     reference: np.ndarray | None = None,
     allowed_points: float = 0.0,
@@ -58,18 +61,22 @@ def answers(
 ) -> np.ndarray:
     """Class ids (N,) int64 that a candidate answers, in a process of its own, each row in a batch of one.
 
+    :param most_s: what all the rows may take
     :param stop: numbers of rows after which `screened` is asked whether it is hopeless, and the rest left out if so
     :param reference: (N,) int64, what the reference answers; needed to stop
     :param allowed_points: what may be lost
-    :raises WorkerError: if the candidate cannot be opened, or its process dies or hangs
+    :raises WorkerError: if the candidate cannot be opened, or its process dies, hangs or takes too long for the rows
     """
     task = open_task(artifact)
+    until_s = time.monotonic() + most_s
     found: list[np.ndarray] = []
     done = 0
     options = SessionOptions(threads)
     with Worker(artifact, options.thread_count(), options.device, limit_s=limit_s) as worker:
         worker.open()
         while done < len(data):
+            if time.monotonic() > until_s:
+                raise WorkerError(f"answered {done} of {len(data)} rows in {most_s:.0f} s: too slow to be judged")
             until = min([len(data), done + _AT_ONCE, *(look for look in stop if look > done)])
             outputs = worker.answer(data.examples[done:until])
             found.append(task.chosen(outputs))

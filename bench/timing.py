@@ -23,9 +23,6 @@ LEAST_QUERIES = 8
 LEAST_LEFT = 0.5
 """Part of the budget that rounds are planned for though warming up took longer: a call or two would tell nothing."""
 
-WARMING = 4
-"""Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
-
 
 def check(options: Options, candidates: int) -> None:
     """:raises InputError: if the fewest queries that are taken do not come within the time budget"""
@@ -52,7 +49,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         arrivals, queries = _arrivals(options, len(well), pass_ns / counts[0])
         calls = (queries,)
     turns = [turn.round for known in log.run.measurements for turn in known.turns]
-    lives = Lives(well, timed, [picks[::WARMING] for picks in whole], left_ns / 1e9)
+    lives = Lives(well, timed, left_ns / 1e9)
     sampling.interleaved(
         well,
         counts,

@@ -28,7 +28,7 @@ _AS_GOOD = 1.02
 class Trial:
     """A candidate, its process, and the log that everything about it goes into.
 
-    :param opening_s: seconds that opening took
+    :param opening_s: seconds that opening took, as far as a process that replaces this one does the same
     :param rows: of one pass, in the Offline scenario
     :param batches: the same in its own best size
     :param process: how many processes the run has had for it before this one
@@ -68,6 +68,7 @@ class Trial:
         self.process = 1 + max((turn.process for turn in known.turns), default=-1)
         opened = self.worker.open()
         first_call_ns = self.worker.first_call(timed.examples[0])
+        opened_s = time.monotonic() - began
         around = self.worker.around(timed.examples[: timed.own])
         best = None
         if timed.offered:
@@ -77,9 +78,10 @@ class Trial:
         if best is not None:
             cells = (timed.offered[best],)
             self.rows, self.batches = len(timed.cells[0]), len(cells[0])
+        began = time.monotonic()
         self.worker.prepare(timed.examples, cells)
         self._cells = cells
-        self.opening_s = time.monotonic() - began
+        self.opening_s = opened_s + time.monotonic() - began
         opening = Opening(
             opened["load_ns"],
             first_call_ns,

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from bench import wire
-from bench.clock import Clock, settle, time_calls, time_queries
+from bench.clock import Clock, settle, time_calls, time_queries, uncollected
 from bench.cores import scatter
 from bench.on_gpu import OnGpu, watched
 from ftc.artifact import Artifact
@@ -31,6 +31,8 @@ from ftc.tasks.task import Task, open_task
 if TYPE_CHECKING:
     from ftc.data import Example
 
+_WARMING = 4
+"""Every fourth batch warms up a process that replaces another; a new candidate's whole pass does so."""
 
 _PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux; see prctl(2)."""
@@ -62,15 +64,26 @@ class Subject:
         :return: `encode_ns`, tokenizing or resizing, and `decode_ns`, from the outputs to a prediction
         """
         around: dict[str, list[int]] = {"encode_ns": [], "decode_ns": []}
-        for example in examples:
-            begin = self._clock()
-            inputs = self._task.encode([example])
-            around["encode_ns"].append(self._clock() - begin)
-            outputs = self._session.run(inputs)
-            begin = self._clock()
-            self._task.decode(outputs)
-            around["decode_ns"].append(self._clock() - begin)
+        with uncollected():
+            for example in examples:
+                begin = self._clock()
+                inputs = self._task.encode([example])
+                around["encode_ns"].append(self._clock() - begin)
+                outputs = self._session.run(inputs)
+                begin = self._clock()
+                self._task.decode(outputs)
+                around["decode_ns"].append(self._clock() - begin)
         return around
+
+    def warm(self) -> None:
+        """Call the model with every fourth batch, and with one of each shape, for which runtimes prepare themselves."""
+        seen = set()
+        for cell in self._cells:
+            for place, inputs in enumerate(cell):
+                shape = tuple(tensor.shape for tensor in inputs.values())
+                if place % _WARMING == 0 or shape not in seen:
+                    self._session.run(inputs)
+                seen.add(shape)
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """Nanoseconds of one model call for each batch that is picked of each cell.
@@ -178,6 +191,9 @@ def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) ->
         case "turn":
             scatter()
             return {"ns": subject.turn(request["picks"], request["arrivals_ns"])}, {}
+        case "warm":
+            subject.warm()
+            return {}, {}
         case "prepare":
             subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])
             return {}, {}

@@ -85,6 +85,7 @@ def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Ta
         Column("throughput", "rows/s", descending=True): lambda s: _scaled(s.rows_per_second, 1, 0),
         Column(metric, "%", descending=True): lambda s: _scaled(s.metrics.get(metric), 100, 2),
         Column("drop", "points"): _drop,
+        Column("same label", "%", descending=True): lambda s: _scaled(s.label_agreement, 100, 1),
         Column("size", "MB"): lambda s: _scaled(s.candidate.size_bytes, 1e-6, 1),
         Column("memory", "MB"): lambda s: _scaled(s.peak_rss_bytes, 1e-6, 0),
         Column("GPU memory", "MB"): lambda s: _scaled(s.peak_gpu_bytes, 1e-6, 0),
@@ -92,6 +93,7 @@ def leaderboard(board: Leaderboard, reference: str | None, *, ended: bool) -> Ta
         Column("load", "s"): lambda s: _scaled(s.load_ns, 1e-9, 2),
         Column("first call", "ms"): lambda s: _milliseconds(s.first_call_ns),
         Column("encode", "ms"): lambda s: _milliseconds(s.encode_p50_ns),
+        Column("decode", "ms"): lambda s: _milliseconds(s.decode_p50_ns),
         Column("best batch", "rows", descending=True): lambda s: _scaled(s.batch_size, 1, 0),
     }
     entries = {column: [of(standing) for standing in board.standings] for column, of in columns.items()}

@@ -43,6 +43,27 @@ def test_a_release_that_got_slower_is_found_though_the_machine_was_faster(tmp_pa
     assert '"is_slower":true' in to_json(comparison).replace(" ", "")
 
 
+def test_a_winner_that_is_not_there_any_more_is_no_pass(tmp_path: Path) -> None:
+    old, new = released(tmp_path / "old", 2000), tmp_path / "new"
+    write(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("other", 2000)), new)
+    comparison = compare(old, new)
+    assert comparison.gone == "int8"
+    assert comparison.is_worse
+    assert not comparison.is_slower
+    with (tmp_path / "out").open("w+") as file:
+        show(comparison, Console(file=file))
+        file.seek(0)
+        assert "int8, the winner then, is not among the candidates now" in file.read()
+    assert compare(new, old).gone == "other", "the other way round as well"
+
+
+def test_a_newer_run_that_was_interrupted_is_not_passed_over(tmp_path: Path) -> None:
+    old, new = released(tmp_path / "old", 2000), released(tmp_path / "new", 2000)
+    write(run(measurement("torch", 8000), id="killed"), new, finished=False)
+    with pytest.raises(InputError, match="was interrupted: finish it with ftc bench --resume"):
+        compare(old, new)
+
+
 def test_a_little_slower_is_not_slower(tmp_path: Path) -> None:
     comparison = compare(released(tmp_path / "old", 2000), released(tmp_path / "new", 2060))
     assert not comparison.is_slower

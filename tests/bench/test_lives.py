@@ -28,6 +28,13 @@ from ftc.runtimes.session import available_cores
 QUICK = Options(threads=1, time_budget_s=0.3)
 
 
+class Warm:
+    """A worker that needs no warming up."""
+
+    def warm(self) -> None:
+        pass
+
+
 class Counted(Trial):
     """A candidate that is only counted."""
 
@@ -36,14 +43,11 @@ class Counted(Trial):
     def renew(self, timed: Timed) -> None:
         self.renewed += 1
 
-    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
-        return []
-
 
 def test_what_opens_quickly_lives_several_times_and_what_opens_slowly_once() -> None:
-    quick, slow = (Counted(None, None, None, opening_s=s) for s in (1.0, 100.0))  # type: ignore[arg-type]
+    quick, slow = (Counted(None, Warm(), None, opening_s=s) for s in (1.0, 100.0))  # type: ignore[arg-type]
     now = [0.0]
-    kept = Lives({"quick": quick, "slow": slow}, None, (), 60.0, lambda: now[0])  # type: ignore[arg-type]
+    kept = Lives({"quick": quick, "slow": slow}, None, 60.0, lambda: now[0])  # type: ignore[arg-type]
     each_s = 1 / min(2, available_cores()) / lives.SHARE  # what one second of opening is worth
     for at_s, renewed in ((0.99 * each_s, 0), (1.01 * each_s, 1), (1.02 * each_s, 2)):
         now[0] = at_s
@@ -65,8 +69,8 @@ def test_starting_anew_keeps_to_its_share_and_makes_three_lives_if_it_can(
             now[0] += self.opening_s / at_once  # side by side
 
     at_once = min(len(openings_s), available_cores())
-    trials = {str(n): Timed(None, None, None, opening_s=s) for n, s in enumerate(openings_s)}  # type: ignore[arg-type]
-    kept = Lives(trials, None, (), budget_s, lambda: now[0])  # type: ignore[arg-type]
+    trials = {str(n): Timed(None, Warm(), None, opening_s=s) for n, s in enumerate(openings_s)}  # type: ignore[arg-type]
+    kept = Lives(trials, None, budget_s, lambda: now[0])  # type: ignore[arg-type]
     spent_s = 0.0
     while now[0] < budget_s:
         before = now[0]
@@ -80,8 +84,8 @@ def test_starting_anew_keeps_to_its_share_and_makes_three_lives_if_it_can(
 
 def test_none_is_started_anew_for_the_last_moments() -> None:
     now = [0.0]
-    trial = Counted(None, None, None, opening_s=1.0)  # type: ignore[arg-type]
-    kept = Lives({"one": trial}, None, (), 30.0, lambda: now[0])  # type: ignore[arg-type]
+    trial = Counted(None, Warm(), None, opening_s=1.0)  # type: ignore[arg-type]
+    kept = Lives({"one": trial}, None, 30.0, lambda: now[0])  # type: ignore[arg-type]
     now[0] = 29.0
     assert kept.renew() == {}
     assert trial.renewed == 0
@@ -126,7 +130,7 @@ def test_an_interrupt_waits_for_nothing_that_is_being_opened(text_onnx: Artifact
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(text_onnx, 1, "cpu", module="tests.bench.never_opens")) for _ in range(9)]
         trials = {str(n): Opening(None, worker, None) for n, worker in enumerate(workers)}  # type: ignore[arg-type]
-        kept = Lives(trials, None, (), 60.0)  # type: ignore[arg-type]
+        kept = Lives(trials, None, 60.0)  # type: ignore[arg-type]
         threading.Thread(target=interrupt_once_opening, args=[workers], daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             kept.renew()
