@@ -12,7 +12,7 @@ from ftc.cli import options
 from ftc.search.request import DEFAULT_BUDGETS_S, Effort, Objective, Request, Target
 
 if TYPE_CHECKING:
-    from ftc.search.optimize import Planned
+    from ftc.search.prepare import Planned
     from ftc.search.result import Result
 
 
@@ -100,7 +100,7 @@ def optimize(
 ) -> None:
     """Find the fastest form of a checkpoint inside an accuracy budget.
 
-    Quantizes it for every runtime that is installed, and measures; then prunes it, so far as the fastest form's
+    Quantizes it for the runtimes that are installed, and measures; then prunes it, so far as the fastest form's
     latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
     and judge; those of --eval give the final score. If nothing qualifies, the baseline, its float export, stays.
 
@@ -126,8 +126,8 @@ def optimize(
     from bench.results import FILE_NAME as RESULTS
     from ftc.data import Columns
     from ftc.search import recipe as recipes
-    from ftc.search.optimize import optimize as run
-    from ftc.search.optimize import prepare
+    from ftc.search.optimize import carry_out
+    from ftc.search.prepare import prepare
     from ftc.search.report import FILE_NAME, write_report
 
     if asked["min_score"] is not None:
@@ -139,36 +139,33 @@ def optimize(
         time_budget_s=time_budget,
         **asked,
     )
-    arguments: dict[str, Any] = {
-        "final": final,
-        "request": request,
-        "artifacts": artifacts,
-        "recipe": recipes.read(recipe) if recipe is not None else (),
-        "columns": Columns(text_column, text_pair_column, label_column, image_column),
-        "split": split,
-        "final_split": final_split,
-        "declared": options.declared(task, labels, processor, tokenizer),
-    }
+    if not dry_run:
+        check(artifacts / FILE_NAME)
+    planned = prepare(
+        source,
+        data,
+        final=final,
+        request=request,
+        artifacts=artifacts,
+        recipe=recipes.read(recipe) if recipe is not None else (),
+        columns=Columns(text_column, text_pair_column, label_column, image_column),
+        split=split,
+        final_split=final_split,
+        declared=options.declared(task, labels, processor, tokenizer),
+    )
+    for line in _plan(planned):
+        click.echo(line, err=not dry_run)
     if dry_run:
-        for line in _plan(prepare(source, data, **arguments), is_fixed=recipe is not None):
-            click.echo(line)
         return
-
-    def announce(planned: Planned) -> None:
-        for line in _plan(planned, is_fixed=recipe is not None):
-            click.echo(line, err=True)
-
-    page = artifacts / FILE_NAME
-    check(page)
-    result = run(source, data, **arguments, force=force, announce=announce)
-    write_report(result, artifacts / RESULTS, page)
+    result = carry_out(planned, force=force)
+    write_report(result, artifacts / RESULTS, artifacts / FILE_NAME)
     if as_json:
         _print_json(result)
     else:
         _show(result, artifacts)
 
 
-def _plan(planned: Planned, *, is_fixed: bool) -> list[str]:
+def _plan(planned: Planned) -> list[str]:
     """What would be tried, in words."""
     from ftc.search import plan
     from ftc.search.links import key
@@ -187,11 +184,11 @@ def _plan(planned: Planned, *, is_fixed: bool) -> list[str]:
         f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {budget / 60:g} minutes",
         f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "
         "final score",
-        f"1. {'as the recipe says' if is_fixed else 'without training'}, each judged and timed:",
+        f"1. {'as the recipe says' if planned.is_fixed else 'without training'}, each judged and timed:",
         *(f"     {key(chain)}" for chain in planned.chains),
         *(f"     not {one.what}: {one.why}" for one in planned.skipped),
     ]
-    if not is_fixed and plan.can_prune(planned.root):
+    if not planned.is_fixed and plan.can_prune(planned.root):
         lines += _smaller(request)
     return [*lines, "last: the best few on the rows of the final score"]
 
@@ -203,9 +200,11 @@ def _smaller(request: Request) -> list[str]:
     if request.objective is Objective.SIZE:
         return ["   no smaller networks, which are looked for by their speed: --recipe takes prune = {keep = 0.5}"]
     tiers = " and ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
-    lines = [f"2. in the fastest of these forms: networks pruned until they should be {tiers} as fast again"]
+    lines = [f"2. networks pruned until they should be {tiers} as fast again, in a form that is among the fastest"]
     if request.effort is not Effort.QUICK:
-        lines.append("3. the fastest that training may bring into the budget is taught by the checkpoint meanwhile")
+        lines.append(
+            "3. the fastest that training may bring into the budget is taught by the checkpoint for the time left"
+        )
     return lines
 
 

@@ -15,6 +15,9 @@ earlier, at 3.7x.
 
 _PLAIN = 2
 
+MOST = SLOTS + _PLAIN
+"""Finalists, if none that needed no training is among the best."""
+
 
 class Hope(IntEnum):
     """What the rows that judge leave to hope for.

@@ -30,6 +30,11 @@ ALLOWED: Final = "allowed points"
 _MOST_SCORED = 2000
 """Rows of the final score that tell it."""
 
+_JUDGED_SHARE = 0.25
+"""Of the budget, that judging one candidate may take: one so much slower than the reference is no winner."""
+
+_LEAST_JUDGED_S = 60.0
+
 _MOST_FINAL_SHARE = 0.5
 """Of the budget; if the final measurement takes more, it is said."""
 
@@ -64,7 +69,7 @@ class Judging:
     def rows(self) -> Dataset:
         """The rows that judge: as many of them as the budget has time for, by what the reference takes for a row."""
         rows = self.search.store.choose(PACE, self._timed_pace).numbers["judging_rows"]
-        return self.search.parts.judging.sample(int(rows), self.search.request.seed)
+        return self.search.planned.parts.judging.sample(int(rows), self.search.planned.request.seed)
 
     @property
     def allowed_points(self) -> float:
@@ -73,14 +78,14 @@ class Judging:
         No candidate answers these before the end. On the rows that judge, most of which taught the checkpoint, it has
         more.
         """
-        least = self.search.request.min_score
+        least = self.search.planned.request.min_score
         if least is None:
-            return self.search.request.max_drop_points
+            return self.search.planned.request.max_drop_points
         return self.search.store.choose(ALLOWED, lambda: self._above(least)).numbers["points"]
 
     def _above(self, least: float) -> tuple[Sequence[str], str, dict[str, float]]:
-        final = self.search.final
-        data = final.sample(min(len(final), _MOST_SCORED), self.search.request.seed)
+        final = self.search.planned.final
+        data = final.sample(min(len(final), _MOST_SCORED), self.search.planned.request.seed)
         assert data.labels is not None, "rows without labels are refused before"
         score = float((self._answered(data) == data.labels).mean())
         return (), "what the reference has above the least score", {"score": score, "points": 100 * (score - least)}
@@ -91,10 +96,10 @@ class Judging:
         artifact = store.artifact(chain)
         if artifact is None or store.judged(name) is not None or store.failed(name) is not None:
             return store.judged(name)
-        reference, data, began = self._of_reference(), self.rows, time.monotonic()
+        request, reference, data, began = self.search.planned.request, self._of_reference(), self.rows, time.monotonic()
         if store.failed(name) is not None:  # it was the reference
             return None
-        is_stage = artifact.manifest.format == self.search.root.manifest.format
+        is_stage = artifact.manifest.format == self.search.planned.root.manifest.format
         if is_stage:  # in the slowest of runtimes: a first look
             data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
         allowed = self.allowed_points + SLACK_POINTS
@@ -103,7 +108,8 @@ class Judging:
                 found = screening.answers(
                     artifact,
                     data,
-                    threads=self.search.request.threads,
+                    threads=request.threads,
+                    most_s=max(_LEAST_JUDGED_S, _JUDGED_SHARE * request.budget_s),
                     stop=LOOKS,
                     reference=reference,
                     allowed_points=allowed,
@@ -142,29 +148,31 @@ class Judging:
         return self._known
 
     def _answered(self, data: Dataset, advance: Advance | None = None) -> np.ndarray:
+        planned = self.search.planned
         while True:
             reference, began = self.search.compared_with(), time.monotonic()
             try:
                 with hushed():
-                    return screening.answers(reference, data, threads=self.search.request.threads, advance=advance)
+                    return screening.answers(reference, data, threads=planned.request.threads, advance=advance)
             except WorkerError as error:
-                if reference is self.search.root:
+                if reference is planned.root:
                     raise
                 self.search.fail(key(plan.REFERENCE), str(error), time.monotonic() - began)
 
     def _timed_pace(self) -> tuple[Sequence[str], str, dict[str, float]]:
-        ticks, there_are, budget_s = pace.Ticks(), len(self.search.parts.judging), self.search.request.budget_s
-        drawn = self.search.parts.judging.sample(_PACE_ROWS, self.search.request.seed)
+        planned, ticks = self.search.planned, pace.Ticks()
+        there_are, budget_s = len(planned.parts.judging), planned.request.budget_s
+        drawn = planned.parts.judging.sample(_PACE_ROWS, planned.request.seed)
         in_turn = [row % len(drawn) for row in range(max(len(drawn), _LEAST_PACE_ROWS))]
         self._answered(drawn.part(in_turn, "in turn"), ticks)
         row_s = ticks.row_s or 0.0
-        rows = pace.judging_rows(row_s, there_are, len(self.search.first), budget_s)
-        final_s = pace.final_s(row_s, len(self.search.final), budget_s)
+        rows = pace.judging_rows(row_s, there_are, len(planned.chains), budget_s)
+        final_s = pace.final_s(row_s, len(planned.final), budget_s)
         if rows < there_are:
             self.search.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")
         if final_s > _MOST_FINAL_SHARE * budget_s:
             caution(
-                f"the final measurement of {len(self.search.final)} rows takes about {final_s / 60:.0f} minutes of the "
+                f"the final measurement of {len(planned.final)} rows takes about {final_s / 60:.0f} minutes of the "
                 f"{budget_s / 60:g}: a longer --time-budget, or fewer rows there, leave more for the search."
             )
         return (), "what the reference takes for a row", {"row_s": row_s, "judging_rows": rows, "final_s": final_s}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from ftc.search.finalists import MOST
+
 LEAST_JUDGING = 100
 """Fewer rows would tell no candidate from another."""
 
@@ -14,7 +16,7 @@ _JUDGING_SHARE = 0.5
 _TRAINED = 4
 """Candidates that are judged besides those that need no training."""
 
-_MEASURED = 7
+_MEASURED = MOST + 2
 """Candidates of the final measurement at most: the finalists, the float export and the checkpoint."""
 
 _LEAST_TIMING_S = 30.0

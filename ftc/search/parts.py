@@ -57,7 +57,7 @@ class Source:
         )
 
     def parts(self, root: Artifact) -> Parts:
-        """The rows, divided; each text once, and none that gives the final score.
+        """The rows, divided; each text once, and none that gives the final score; images may repeat.
 
         :raises InputError: if they cannot be read, have no labels, are too few, or are not those they must be
         """
@@ -95,7 +95,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Rows without one in common.
+    """Rows without a text in common.
 
     :param tuning: to prune, distil and calibrate with
     :param judging: to choose with

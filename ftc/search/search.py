@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.options import Options
-from bench.run import bench
-from compress.apply import versions
 from ftc.artifact import Artifact
-from ftc.console import counted, every, hushed, progress, say
-from ftc.errors import RunError
-from ftc.search import finalists, job, plan
+from ftc.console import counted, say
+from ftc.search import finalists, plan
+from ftc.search.building import Building
 from ftc.search.finalists import Contender, Hope
 from ftc.search.forms import Forms
-from ftc.search.journal import Built, Decided, Failed, Timed
+from ftc.search.journal import Decided, Failed, Timed
 from ftc.search.judging import PACE, SLACK_POINTS, Judging
-from ftc.search.links import Chain, digest, key
+from ftc.search.links import Chain, key
 from ftc.search.request import Effort, Objective
 from ftc.search.smaller import Smaller
-from ftc.search.workshop import Done, Order
+from ftc.search.timing import Timing
 
 if TYPE_CHECKING:
-    from ftc.data import Dataset
-    from ftc.declared import Declared
-    from ftc.search.parts import Parts, Source
-    from ftc.search.request import Request
+    from ftc.search.prepare import Planned
     from ftc.search.store import Store
     from ftc.search.workshop import Workshop
 
@@ -40,20 +31,6 @@ _LEAST_FINAL_S = 45.0
 
 _FIRST_SHARE = {Effort.QUICK: 0.5, Effort.BALANCED: 0.25, Effort.THOROUGH: 0.25}
 """Of the budget, after which nothing more is begun that needs no training."""
-
-_TIMING_S = 8.0
-"""Of each short measurement; it tells candidates a tenth apart."""
-
-_TIMED_ROWS = 64
-
-_HANGS_S = 240.0
-"""What no conversion takes: what was begun in time is not given up for its last seconds."""
-
-_AGAIN = 3.0
-"""Of what something took to build: what building it again may take."""
-
-_REMIND_S = 60.0
-"""After which it is said again what is going on, with the time left."""
 
 _SMALLER = 0.6
 """Of what bringing the whole network into a form takes, with a reserve: what it takes with a smaller one.
@@ -78,28 +55,19 @@ _TIME = "time for "
 class Search:
     """One search over one checkpoint.
 
-    :param root: the checkpoint
-    :param given: how the user opens it
-    :param source: the rows, as another process loads them
-    :param place: a directory for everything that is built
-    :param final: the rows of the final score
+    :param store: its state
+    :param workshop: where the work is done
     """
 
-    root: Artifact
-    given: Declared
-    request: Request
-    source: Source
-    parts: Parts
-    place: Path
+    planned: Planned
     store: Store
     workshop: Workshop
-    first: tuple[Chain, ...]
-    final: Dataset
-    fixed: bool = False
+    building: Building = field(init=False)
     judging: Judging = field(init=False)
+    timing: Timing = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judging = Judging(self)
+        self.building, self.judging, self.timing = Building(self), Judging(self), Timing(self)
 
     def run(self) -> tuple[str, ...]:
         """Build, judge and time until the budget is used; keys of the candidates that the final measurement takes.
@@ -112,10 +80,8 @@ class Search:
             return chosen.choice
         try:
             self._without_training()
-            if not self.fixed and self.request.objective is not Objective.SIZE and plan.can_prune(self.root):
-                forms = self._forms()
-                if forms:
-                    Smaller(self, forms).run()
+            if self._is_for_smaller() and (forms := self._forms()):
+                Smaller(self, forms).run()
         except KeyboardInterrupt:
             final_s = self.final_s()
             about = f", which takes about {counted(max(1, round(final_s / 60)), 'minute')}" if final_s else ""
@@ -123,9 +89,14 @@ class Search:
             return self._finalists()[0]
         return self.store.choose(FINALISTS, self._finalists).choice
 
+    def _is_for_smaller(self) -> bool:
+        """Whether smaller networks are looked for."""
+        planned = self.planned
+        return not planned.is_fixed and planned.request.objective is not Objective.SIZE and plan.can_prune(planned.root)
+
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""
-        budget = self.request.budget_s
+        budget = self.planned.request.budget_s
         return budget - max(_FINAL_SHARE * budget, _LEAST_FINAL_S, self.final_s()) - self.store.elapsed_s
 
     def final_s(self) -> float:
@@ -151,74 +122,23 @@ class Search:
 
     def _without_training(self) -> None:
         """Build and compare what needs no training, as much of it as leaves time for the rest, but one at least."""
-        slots = self.workshop.slots
-        others = [chain for chain in self.first if chain != plan.REFERENCE]
-        needed = self.first if self.fixed else (plan.REFERENCE, *others[:1])
-        for start in range(0, len(self.first), slots):
-            is_early = self.store.elapsed_s <= _FIRST_SHARE[self.request.effort] * self.request.budget_s
-            wanted = self.first[start : start + slots]
-            self.build([chain for chain in wanted if chain in needed or self.has_time(key(chain), is_early)])
-        self._compare(self.first)
-
-    # ------------------------------------------------------------------ building
-
-    def build(self, chains: Sequence[Chain]) -> None:
-        """Make what is not there, link by link; each link of all chains side by side."""
-        for count in range(1, max(map(len, chains), default=0) + 1):
-            wanted = dict.fromkeys(chain[:count] for chain in chains if len(chain) >= count)
-            handed: list[Order] = []
-            for chain in wanted:
-                if self.store.failure(chain) is None and self.store.artifact(chain) is None:
-                    handed.append(self._order(chain))
-            if not handed:
-                continue
-            what = f"building {', '.join(order.key for order in handed)}"
-            with progress(what, len(handed)) as advance, self.reminding(what):
-                for done in self.workshop.do(handed):
-                    self._note(done)
-                    advance()
-
-    def reminding(self, what: str) -> AbstractContextManager[None]:
-        """Say every minute that it goes on, with the time and the best so far."""
-        return every(_REMIND_S, lambda: self.tell(f"still {what}"))
-
-    def _note(self, done: Done) -> None:
-        """Write down how a piece of work went."""
-        name, seconds = done.order.key, done.seconds
-        if done.result is None:
-            self.fail(name, done.failure or "failed without a word", seconds)
-        else:
-            path, made = str(Path(done.result["path"]).resolve()), str(done.result["id"])
-            self.store.add(lambda at: Built(name, path, made, seconds, at))
-            self.tell(f"built {name} ({seconds:.0f} s)")
-
-    def _order(self, chain: Chain) -> Order:
-        source = self.store.artifact(chain[:-1]) if len(chain) > 1 else self.root
-        assert source is not None, "chains are built from their beginnings"
-        made_of = (self.root.manifest.id, self.parts.tuning.fingerprint, key(chain), repr(sorted(versions().items())))
-        name = f"{self.root.manifest.name}-{digest(chr(10).join(made_of))}"
-        request = job.order(name, self.root, self.given, source, chain[-1], self.source, self.place / name)
-        return Order(key(chain), request, self._limit_s(chain))
-
-    def _limit_s(self, chain: Chain) -> float:
-        """A training ends by itself; all else may take what is left, or so long that it must hang if little is.
-
-        What is built again, since it is gone, may take as long as it took.
-        """
-        asked = dict(chain[-1].options).get("time_budget_s", 0.0)
-        before_s = _AGAIN * self.store.built_in([chain])
-        return max(self.left_s(), _HANGS_S, before_s) + 2 * float(asked if isinstance(asked, (int, float)) else 0.0)
-
-    # ------------------------------------------------------------------ judging and timing
+        slots, chains, request = self.workshop.slots, self.planned.chains, self.planned.request
+        others = [chain for chain in chains if chain != plan.REFERENCE]
+        needed = chains if self.planned.is_fixed else (plan.REFERENCE, *others[:1])
+        for start in range(0, len(chains), slots):
+            is_early = self.store.elapsed_s <= _FIRST_SHARE[request.effort] * request.budget_s
+            wanted = chains[start : start + slots]
+            self.building.make([chain for chain in wanted if chain in needed or self.has_time(key(chain), is_early)])
+        self._compare(chains)
 
     def _compare(self, chains: Sequence[Chain]) -> None:
-        """Judge what was built, and time what is not hopeless beside the reference and the fastest so far."""
+        """Judge what was built, and time what is not hopeless beside the reference."""
         distinct = self._distinct(chains)
         for chain in distinct:
             self.judging.judge(chain)
-        new = [name for name in map(key, distinct) if self.store.timed(name) is None and self._is_fit(name)]
+        new = [name for name in map(key, distinct) if self.store.timed(name) is None and self.is_fit(name)]
         if new:
-            self._time(new)
+            self.timing.take(new)
 
     def _distinct(self, chains: Sequence[Chain]) -> tuple[Chain, ...]:
         """Those that were built; of several that made the same artifact, a default spelled out, the first."""
@@ -229,7 +149,8 @@ class Search:
                 first.setdefault(artifact.manifest.id, chain)
         return tuple(first.values())
 
-    def _is_fit(self, name: str) -> bool:
+    def is_fit(self, name: str) -> bool:
+        """Whether it is there, answers, and is not hopeless."""
         judged = self.store.judged(name)
         is_there = self.store.of(name) is not None and self.store.failed(name) is None
         return is_there and judged is not None and judged.verdict != "hopeless"
@@ -237,71 +158,20 @@ class Search:
     def compared_with(self) -> Artifact:
         """The float export, unless it failed; then the checkpoint."""
         float_onnx = self.store.artifact(plan.REFERENCE)
-        return self.root if float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None else float_onnx
+        has_failed = float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None
+        return self.planned.root if float_onnx is None or has_failed else float_onnx
 
     def fail(self, name: str, reason: str, seconds: float) -> None:
         """Write down that a candidate came to nothing."""
         self.store.add(lambda at: Failed(name, reason, seconds, at))
         self.tell(f"{name}: {reason.splitlines()[0]}")
 
-    def _time(self, names: Sequence[str]) -> None:
-        """A short measurement beside the reference; once more beside the checkpoint where the float export fails."""
-        began = time.monotonic()
-        reference = self.compared_with()
-        subjects: dict[str, str] = {}
-        candidates = [reference]
-        for name in names:
-            artifact = self.store.of(name)
-            if artifact is not None and artifact.manifest.id not in (reference.manifest.id, *subjects):
-                subjects[artifact.manifest.id] = name
-                candidates.append(artifact)
-        options = Options(
-            threads=self.request.threads,
-            time_budget_s=min(_TIMING_S * max(1, len(subjects)), 30.0),
-            precision=0.03,
-            seed=self.request.seed,
-            scenario="Offline" if self.request.objective is Objective.THROUGHPUT else "SingleStream",
-        )
-        try:
-            with progress(f"timing {counted(len(subjects), 'candidate')} beside the float export"), hushed():
-                board = bench(candidates, data=self.parts.judging.sample(_TIMED_ROWS, 0), options=options)
-        except RunError as error:
-            self.tell(f"timing failed: {error}")
-            return
-        seconds = (time.monotonic() - began) / max(1, len(subjects))
-        for standing in board.standings:
-            if standing.candidate.id == self.root.manifest.id:
-                continue
-            name = subjects.get(standing.candidate.id, key(plan.REFERENCE))
-            ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
-            if standing.verdict == "failed":
-                self.fail(name, standing.reason, seconds)
-                continue
-            if ratio is None or standing.p50_ns is None:
-                self.tell(f"{name}: not compared with {reference.manifest.name}")
-                continue
-            p50, memory = standing.p50_ns, standing.peak_rss_bytes
-            is_subject = standing.candidate.id in subjects
-            took = seconds if is_subject else 0.0  # the others share all of it
-            self.store.add(
-                lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50, memory, took, at)  # noqa: B023
-            )
-            if is_subject:
-                self.tell(f"{name}: {ratio}")
-        if self.compared_with().manifest.id != reference.manifest.id:
-            # all of them: ratios to what failed cannot stand beside these
-            again = [name for name in dict.fromkeys([*self.candidates(), *names]) if self._is_fit(name)]
-            if again:
-                self._time(again)
-
-    # ------------------------------------------------------------------ forms
-
     def _forms(self) -> tuple[Chain, ...]:
         """The forms in which smaller networks are tried, the fastest first: two in a thorough search, else one."""
-        ratios = {c: t.ratio for c in self.first if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
-        forms = Forms({c: ratio for c, ratio in ratios.items() if self._is_fit(key(c))}, self.form_s)
-        is_thorough = self.request.effort is Effort.THOROUGH
-        fastest = forms.of_formats() if is_thorough else forms.affordable(self.request.budget_s)
+        ratios = {c: t.ratio for c in self.planned.chains if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
+        forms = Forms({c: ratio for c, ratio in ratios.items() if self.is_fit(key(c))}, self.form_s)
+        is_thorough = self.planned.request.effort is Effort.THOROUGH
+        fastest = forms.of_formats() if is_thorough else forms.affordable(self.planned.request.budget_s)
         told = {key(c): ratio for c, ratio in ratios.items()}
         self.store.choose(SOONEST, lambda: ([key(c) for c in forms.soonest()], "about as fast, made soonest", {}))
         why = "fastest of what needs no training"
@@ -313,7 +183,7 @@ class Search:
         return () if decided is None else self._known(decided.choice)
 
     def _known(self, names: Sequence[str]) -> tuple[Chain, ...]:
-        known = {key(chain): chain for chain in self.first}
+        known = {key(chain): chain for chain in self.planned.chains}
         return tuple(known[name] for name in names)
 
     def finish(self, chain: Chain, forms: Sequence[Chain], *, whatever_the_time: bool = False) -> None:
@@ -323,15 +193,13 @@ class Search:
             if self.store.artifact(chain) is None:
                 continue
             if whatever_the_time or self.has_time(key(whole), self.left_s() >= _SMALLER * self.form_s(form)):
-                self.build([whole])
+                self.building.make([whole])
                 self._compare([whole])
 
     def form_s(self, form: Chain) -> float:
         """What bringing a network into a form and comparing it takes, by what it took the first time."""
         stages = [form[:count] for count in range(1, len(form) + 1)]
         return 1.2 * (self.store.built_in(stages) + 20.0)
-
-    # ------------------------------------------------------------------ the end
 
     def _finalists(self) -> tuple[tuple[str, ...], str, dict[str, float]]:
         """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed.
@@ -340,7 +208,7 @@ class Search:
         """
         ratios = self.candidates()
         if not ratios:
-            built = [key(c) for c in self._distinct(self.first) if c != plan.REFERENCE]
+            built = [key(c) for c in self._distinct(self.planned.chains) if c != plan.REFERENCE]
             return tuple(built[: finalists.SLOTS]), "nothing was timed", {}
         known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
@@ -352,8 +220,8 @@ class Search:
         assert judged is not None, "candidates are"
         assert timed is not None, "candidates are"
         assert artifact is not None, "candidates are"
-        size, is_about_size = artifact.manifest.facts.size_bytes, self.request.objective is Objective.SIZE
-        broken = self.request.broken_by(size, timed.peak_rss_bytes, timed.p50_ns)
+        size, is_about_size = artifact.manifest.facts.size_bytes, self.planned.request.objective is Objective.SIZE
+        broken = self.planned.request.broken_by(size, timed.peak_rss_bytes, timed.p50_ns)
         allowed = self.judging.allowed_points
         over = judged.points - allowed
         if over > 0:
@@ -364,7 +232,7 @@ class Search:
             name,
             merit=-size if is_about_size else timed.ratio,
             hope=Hope.NONE if broken or over > SLACK_POINTS else Hope.SOME if over > 0 else Hope.GOOD,
-            is_plain=name in map(key, self.first),
+            is_plain=name in map(key, self.planned.chains),
             behind=broken or behind,
         )
 
@@ -374,13 +242,21 @@ class Search:
         return {
             name: known.ratio
             for name in timed
-            if name != key(plan.REFERENCE) and self._is_fit(name) and (known := self.store.timed(name)) is not None
+            if name != key(plan.REFERENCE) and self.is_fit(name) and (known := self.store.timed(name)) is not None
         }
+
+    def _best_so_far(self) -> str | None:
+        """The speed, or for size the size, of the best of those that the rows that judge have inside all limits."""
+        known = [one for name in self.candidates() if (one := self.contender(name)).hope is Hope.GOOD]
+        best = max(known, key=lambda one: one.merit, default=None)
+        if best is None:
+            return None
+        is_about_size = self.planned.request.objective is Objective.SIZE
+        return f"{-best.merit / 1e6:.1f} MB" if is_about_size else f"{best.merit:.2f}x"
 
     def tell(self, what: str) -> None:
         """A line on stderr: the time, what is left of it, the best so far, and what has happened."""
         minutes, seconds = divmod(int(self.store.elapsed_s), 60)
-        of_minutes, of_seconds = divmod(int(self.request.budget_s), 60)
-        best = max(self.candidates().values(), default=None)
-        so_far = f", best so far {best:.2f}x" if best is not None else ""
+        of_minutes, of_seconds = divmod(int(self.planned.request.budget_s), 60)
+        so_far = f", best so far {best}" if (best := self._best_so_far()) is not None else ""
         say(f"[{minutes}:{seconds:02} of {of_minutes}:{of_seconds:02}{so_far}] {what}")

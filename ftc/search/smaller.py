@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ftc.search import plan
 from ftc.search.journal import Predicted
@@ -34,7 +35,16 @@ _ASIDE_SHARE = 0.05
 """What bringing an untrained network into its form may take before one is trained: the larger of both."""
 
 _NEAR = 0.93
-"""Shapes this near in speed are alike; of these, the one that has lost least is trained."""
+"""Shapes this near in speed are alike: rather than build another, the one that has lost least is trained."""
+
+_BEYOND = 1.5
+"""Of the fastest shape's speed, if even that is inside the budget: how much faster one is trained at most."""
+
+_AIM: Final = "training"
+"""The stage at which it is chosen what is trained."""
+
+_TIME: Final = "training time"
+"""The stage at which it is chosen for how long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +63,14 @@ class Smaller:
         speeds = speeds_of(search, self.forms[0])
         if speeds is None:
             return
-        effort = search.request.effort
+        effort = search.planned.request.effort
         aims = [(tier, depth) for tier in plan.TIERS[effort] for depth in plan.DEPTHS[effort]]
         found = [shape for aim in aims if (shape := speeds.shape(*aim)) is not None]
         shapes = list({shape.chain: shape for shape in found}.values())  # fewer layers may do for several tiers
         for shape in shapes:
             self._predict(shape.chain, shape.speedup, search.soonest_form())
         self._look(shapes)
-        aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.request.budget_s)
+        aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.planned.request.budget_s)
         is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
         if is_cheap:
             self._finish_untrained(shapes)
@@ -74,7 +84,7 @@ class Smaller:
         """Build shapes, so far as there is time to make something of them, and judge them."""
         is_time = self.search.left_s() > self.search.form_s(self.forms[0])
         wanted = [shape.chain for shape in shapes if self.search.has_time(key(shape.chain), is_time)]
-        self.search.build(wanted)
+        self.search.building.make(wanted)
         for chain in wanted:
             self.search.judging.judge(chain)
 
@@ -114,6 +124,11 @@ class Smaller:
             self.search.tell(f"no smaller network was judged: {said}")
             return None
 
+        def over(shape: Shape) -> float | None:
+            """What it has lost, if that is more than the budget: to train another could not make it faster."""
+            lost = self._lost(shape)
+            return lost if lost is not None and lost > self.search.judging.allowed_points else None
+
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
             allowed = self.search.judging.allowed_points / _TRAINING_LEAVES
             numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
@@ -122,14 +137,16 @@ class Smaller:
             if best is None:
                 return [], "no pruning is near enough to be trained back into the budget", numbers
             speedup, depth = best
-            near = [s for s in shapes if s.depth == depth and abs(s.speedup / speedup - 1) < 1 - _NEAR]
-            shape = near[0] if near else speeds.shape(speedup, depth)
+            near = {s: lost for s in shapes if s.depth == depth and _is_near(s.speedup, speedup) and (lost := over(s))}
+            shape = min(near, key=near.__getitem__) if near else speeds.shape(speedup, depth)
             if shape is None:
                 return [], "no shape is so fast", numbers
+            if any(shape.speedup <= s.speedup and over(s) is None for s in shapes if self._lost(s) is not None):
+                return [], "one that is as fast is inside the budget untrained", numbers
             why = f"the fastest that training should bring back, at {speedup:.2f} times the unpruned one's speed"
             return [key(shape.chain)], why, {**numbers, "speedup": speedup, "depth": depth}
 
-        decided = self.search.store.choose("training", choose)
+        decided = self.search.store.choose(_AIM, choose)
         if not decided.choice:
             self.search.tell(decided.why)
             return None
@@ -147,24 +164,28 @@ class Smaller:
         search = self.search
         after_s = sum(map(search.form_s, self.forms))
         seconds = search.store.choose(
-            "training time", lambda: ((), "what is left", {"seconds": max(0.0, round(search.left_s() - after_s))})
+            _TIME, lambda: ((), "what is left", {"seconds": max(0.0, round(search.left_s() - after_s))})
         ).numbers["seconds"]
-        if search.store.artifact(aim.chain) is None:
-            return
-        if seconds < _LEAST_TRAINING_S:
-            search.tell(f"no time to train {key(aim.chain)}: {seconds:.0f} s are left for it")
+        trained = (*aim.chain, link("distill", evaluations=_EVALUATIONS, time_budget_s=float(seconds)))
+        is_there = search.store.artifact(aim.chain) is not None
+        if not is_there or not search.has_time(key(trained), seconds >= _LEAST_TRAINING_S):
             return
         search.tell(f"training {key(aim.chain)} for {seconds / 60:.1f} minutes")
-        taught = link("distill", evaluations=_EVALUATIONS, time_budget_s=float(seconds))
-        trained = (*aim.chain, taught)
         self._predict(trained, aim.speedup, self.forms)
-        search.build([trained])
+        search.building.make([trained])
         search.judging.judge(trained)
         search.finish(trained, self.forms, whatever_the_time=True)
 
 
+def _is_near(speed: float, aim: float) -> bool:
+    return abs(speed / aim - 1) < 1 - _NEAR
+
+
 def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float) -> tuple[float, float] | None:
-    """The largest speed at which not more than `allowed` points are lost, with the depth; None if there is none."""
+    """The largest speed at which not more than `allowed` points are lost, with the depth; None if there is none.
+
+    Where even the fastest that was tried loses less, the line through the last two is followed, so far as that may be.
+    """
     best: float | None = None
     for place, (speed, lost) in enumerate(tried):
         if lost <= allowed:
@@ -175,4 +196,9 @@ def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float
             if lost_before <= allowed:
                 best = before + (speed - before) * (allowed - lost_before) / (lost - lost_before)
         break
+    else:
+        if len(tried) > 1:
+            (before, lost_before), (speed, lost) = tried[-2:]
+            per_point = (speed - before) / (lost - lost_before) if lost > lost_before else math.inf
+            best = min(speed + per_point * (allowed - lost), _BEYOND * speed)
     return None if best is None or best <= 1.0 else (best, depth)

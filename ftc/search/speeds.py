@@ -16,6 +16,7 @@ from ftc.search.workshop import Order
 from ftc.tasks.task import open_task
 
 if TYPE_CHECKING:
+    from ftc.artifact import Artifact
     from ftc.search.search import Search
 
 LEAST_KEEP = 0.12
@@ -101,8 +102,12 @@ class Speeds(Protocol):
 
 
 def speeds_of(search: Search, form: Chain) -> Speeds | None:
-    """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out."""
-    if search.request.effort is Effort.QUICK or not has_attention(search.root):
+    """What says how fast shapes of the search's checkpoint are in a form; None where that could not be found out.
+
+    Networks with attention whose configuration counts no layers, such as MobileViT, are tried by their operations.
+    """
+    root = search.planned.root
+    if search.planned.request.effort is Effort.QUICK or not has_attention(root) or _layers_of(root) is None:
         return ByOperations()
     known = search.store.decided(TABLE)
     if known is None and search.store.failed(TABLE) is None:
@@ -124,19 +129,20 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
         search.fail(TABLE, "no time is left to build what it would promise", 0.0)
         return None
     options: Mapping[str, object] = dict(form[-1].options)
-    task, layers = open_task(search.root), _layers_of(search)
-    lengths = sorted(map(task.length, search.parts.judging.head(500).examples))
+    task, layers = open_task(search.planned.root), _layers_of(search.planned.root)
+    assert layers is not None, "speeds of others are by operations"
+    lengths = sorted(map(task.length, search.planned.parts.judging.head(500).examples))
     request = job.table(
-        f"{search.root.manifest.name}-table",
-        search.root,
-        search.given,
+        f"{search.planned.root.manifest.name}-table",
+        search.planned.root,
+        search.planned.declared,
         str(options["to"]),
         str(options["mode"]),
         max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
-        tuple(depth for depth in plan.depths(layers, search.request.effort) if depth < layers),
-        search.source,
+        tuple(depth for depth in plan.depths(layers, search.planned.request.effort) if depth < layers),
+        search.planned.source,
     )
-    with search.reminding(f"timing the layers of {key(form)}"):
+    with search.building.reminding(f"timing the layers of {key(form)}"):
         (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
     if done.result is None:
         search.fail(TABLE, done.failure or "failed without a word", done.seconds)
@@ -149,7 +155,9 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
     return search.store.decided(TABLE)
 
 
-def _layers_of(search: Search) -> int:
+def _layers_of(root: Artifact) -> int | None:
+    """As its configuration says; None where that has no such number."""
     from ftc.huggingface.model import config_of
 
-    return int(config_of(search.root).num_hidden_layers)
+    layers = getattr(config_of(root), "num_hidden_layers", None)
+    return layers if isinstance(layers, int) else None

@@ -18,11 +18,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import psutil
 
 from ftc.errors import InputError
+from ftc.machine import memory_limit_bytes
 
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 
@@ -56,12 +57,14 @@ class Done:
 
     :param result: what the job answered; None if it failed
     :param failure: why it did
+    :param outgrew: whether that was for wanting more memory than it could have
     """
 
     order: Order
     result: dict[str, Any] | None
     failure: str | None
     seconds: float
+    outgrew: bool = False
 
 
 class Workshop(Protocol):
@@ -84,7 +87,7 @@ class Processes:
     """This machine.
 
     :param log: a directory for what the work prints
-    :param at_once: pieces of work side by side; None for as many as cores and memory allow
+    :param at_once: pieces of work side by side; None for as many as the cores allow
     """
 
     def __init__(self, log: Path, at_once: int | None = None) -> None:
@@ -94,13 +97,27 @@ class Processes:
         self._is_closed = False
 
     def do(self, orders: Sequence[Order]) -> Iterator[Done]:
-        """See `Workshop.do`; a caller that stops asking ends what is running."""
-        memory = int(_MEMORY_SHARE * psutil.virtual_memory().available / min(self.slots, max(1, len(orders))))
+        """See `Workshop.do`; a caller that stops asking ends what is running.
+
+        What is done side by side shares the memory. What wants more than its part is done once more at the end, alone.
+        """
+        parts = max(1, min(self.slots, len(orders)))
+        outgrown: list[Order] = []
+        for done in self._side_by_side(orders, _free_bytes() // parts):
+            if done.outgrew and parts > 1:
+                outgrown.append(done.order)
+            else:
+                yield done
+        for order in outgrown:
+            yield from self._side_by_side([order], _free_bytes())
+
+    def _side_by_side(self, orders: Sequence[Order], memory_bytes: int) -> Iterator[Done]:
+        """:param memory_bytes: that each may have"""
         pool = ThreadPoolExecutor(self.slots)
         self._is_closed = False
         pending: set[Future[Done]] = set()
         try:
-            pending = {pool.submit(self._one, order, memory) for order in orders}
+            pending = {pool.submit(self._one, order, memory_bytes) for order in orders}
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -119,29 +136,22 @@ class Processes:
             return Done(order, None, "stopped", 0.0)
         self._log.mkdir(parents=True, exist_ok=True)
         with (self._log / f"{order.request['name']}.log").open("ab") as words:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ftc.search.job"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=words,
-                start_new_session=True,
-                env={
-                    **os.environ,
-                    "TQDM_DISABLE": "1",
-                    "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
-                },
-            )
+            try:
+                process = _started(words)
+            except OSError as error:
+                return Done(order, None, f"its process could not be started: {error.strerror}", 0.0)
             self._running.add(process)
             try:
                 if self._is_closed:  # meanwhile: the caller has ended those that it saw, and this was none of them
                     return Done(order, None, "stopped", 0.0)
-                answer, failure = _watched(process, order, memory_bytes)
+                answer = _watched(process, order, memory_bytes)
+            except (TimeoutError, MemoryError) as error:
+                outgrew = isinstance(error, MemoryError)
+                return Done(order, None, str(error), time.monotonic() - began, outgrew)
             finally:
                 _end(process)
                 self._running.discard(process)
         seconds = time.monotonic() - began
-        if failure is not None:
-            return Done(order, None, failure, seconds)
         if answer is None:
             return Done(
                 order, None, f"its process {_how(process.returncode)}; its last words: {_tail(words.name)}", seconds
@@ -151,10 +161,37 @@ class Processes:
         return Done(order, answer.get("made"), answer.get("failed"), seconds)
 
 
-def _watched(
-    process: subprocess.Popen[bytes], order: Order, memory_bytes: int
-) -> tuple[dict[str, Any] | None, str | None]:
-    """What the process answers, or why it was ended; neither where it ended by itself."""
+def _free_bytes() -> int:
+    """What work may take of the memory that is free, on the machine and in this process's control group."""
+    free = psutil.virtual_memory().available
+    limit = memory_limit_bytes()
+    if limit is not None:
+        free = min(free, max(0, limit - _memory_of(os.getpid())))
+    return int(_MEMORY_SHARE * free)
+
+
+def _started(words: IO[bytes]) -> subprocess.Popen[bytes]:
+    """:raises OSError: if the system has no room for another process"""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "ftc.search.job"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=words,
+        start_new_session=True,
+        env={
+            **os.environ,
+            "TQDM_DISABLE": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
+        },
+    )
+
+
+def _watched(process: subprocess.Popen[bytes], order: Order, memory_bytes: int) -> dict[str, Any] | None:
+    """What the process answers; None where it ended by itself.
+
+    :raises TimeoutError: if it takes longer than it may
+    :raises MemoryError: if it wants more memory than it may have
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     lines: list[bytes] = []
@@ -167,11 +204,12 @@ def _watched(
     while reader.is_alive():
         reader.join(_LOOK_S)
         if time.monotonic() > until:
-            return None, f"took longer than {order.limit_s:.0f} s"
+            raise TimeoutError(f"took longer than {order.limit_s:.0f} s")
         used = _memory_of(process.pid)
         if used > memory_bytes:
-            return None, f"wanted more than the {memory_bytes / 1e9:.1f} GB of memory that it could have"
-    return (json.loads(lines[0]), None) if lines and lines[0] else (None, None)
+            raise MemoryError(f"wanted more than the {memory_bytes / 1e9:.1f} GB of memory that it could have")
+    answer: dict[str, Any] | None = json.loads(lines[0]) if lines and lines[0] else None
+    return answer
 
 
 def _memory_of(pid: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from ftc.search import plan
 from ftc.search.journal import Built, Journal, Judged, Timed
 from ftc.search.links import Chain, digest, key, link
 from ftc.search.parts import Parts, Source
+from ftc.search.prepare import Planned
 from ftc.search.request import Request
 from ftc.search.search import Search
 from ftc.search.store import Store
-from ftc.search.workshop import Done, Order
+from ftc.search.workshop import Done, Order, Workshop
 
 DYNAMIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="dynamic"))
 STATIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="static"))
@@ -96,29 +97,42 @@ def rows(count: int) -> Dataset:
     return Dataset(texts, np.arange(count) % 2, "rows.tsv", "f00d", Columns(), ("negative", "positive"))
 
 
-def search(place: Path, request: Request, first: Sequence[Chain], **change: Any) -> Search:
-    """A search with an empty journal."""
+def search(
+    place: Path,
+    request: Request,
+    first: Sequence[Chain],
+    *,
+    store: Store | None = None,
+    workshop: Workshop | None = None,
+    **change: Any,
+) -> Search:
+    """A search with an empty journal.
+
+    :param change: of what is planned
+    """
     checkpoint = root(place / "checkpoint")
-    told: Mapping[str, Any] = {
-        "root": checkpoint,
-        "given": Declared(),
-        "request": request,
-        "source": Source("rows.tsv", Columns()),
-        "parts": Parts(rows(200), rows(100), None),
-        "place": place / "search",
-        "store": Store(Journal(place / "journal.jsonl")),
-        "workshop": Idle(checkpoint),
-        "first": (plan.REFERENCE, *first),
-        "final": rows(100),
-    }
-    return Search(**{**told, **change})
+    planned = Planned(
+        root=checkpoint,
+        declared=Declared(),
+        request=request,
+        source=Source("rows.tsv", Columns()),
+        parts=Parts(rows(200), rows(100), None),
+        final=rows(100),
+        chains=(plan.REFERENCE, *first),
+        skipped=(),
+        is_fixed=False,
+        artifacts=place,
+        search="made",
+    )
+    known = store or Store(Journal(place / "journal.jsonl"))
+    return Search(replace(planned, **change), known, workshop or Idle(checkpoint))
 
 
 def know_twin(one: Search, chain: Chain, of: Chain) -> None:
     """Put into a search's journal that a chain was built, and made what another had made."""
     name, made = key(chain), one.store.artifact(of)
     assert made is not None
-    place = one.place / digest(name)
+    place = one.planned.place / digest(name)
     shutil.copytree(made.path, place)
     one.store.journal.add(Built(name, str(place), made.manifest.id, 1.0, 1.0))
 
@@ -135,9 +149,9 @@ def know(
 ) -> None:
     """Put into a search's journal that a chain was built, judged and timed."""
     name, score = key(chain), 0.9 - points / 100
-    made = sealed(one.place / digest(name), one.root, name, size_bytes)
+    made = sealed(one.planned.place / digest(name), one.planned.root, name, size_bytes)
     one.store.journal.add(Built(name, str(made.path), made.manifest.id, 1.0, at))
-    verdict: Verdict = "inside" if points <= one.request.max_drop_points else "open"
+    verdict: Verdict = "inside" if points <= one.planned.request.max_drop_points else "open"
     one.store.journal.add(Judged(name, 100, points, points - 2, points + 2, score, verdict, 1.0, at))
     if ratio is not None:
         one.store.journal.add(Timed(name, ratio, ratio - 0.1, ratio + 0.1, p50_ns, 10**8, 1.0, at))

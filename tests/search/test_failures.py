@@ -14,10 +14,11 @@ from bench.leaderboard import Leaderboard, rank
 from bench.remote import WorkerError
 from ftc.artifact import Artifact
 from ftc.search import plan
-from ftc.search import search as module
+from ftc.search import timing as module
 from ftc.search.links import Chain, key
 from ftc.search.request import Request
 from ftc.search.search import Search
+from ftc.search.timing import Timing
 from tests.bench.made import measurement, run
 from tests.bench.test_results import with_id
 from tests.search import made
@@ -26,7 +27,7 @@ from tests.search.made import DYNAMIC, STATIC
 
 def built(tmp_path: Path, *chains: Chain) -> Search:
     search = made.search(tmp_path, Request(), chains)
-    search.build((plan.REFERENCE, *chains))
+    search.building.make((plan.REFERENCE, *chains))
     return search
 
 
@@ -47,7 +48,7 @@ def test_a_float_export_that_cannot_answer_is_a_row_and_the_checkpoint_answers(
     assert judged is not None
     assert judged.points == 0
     assert search.store.failed(key(plan.REFERENCE)) == "no such instruction"
-    search.build([STATIC])
+    search.building.make([STATIC])
     assert search.store.artifact(STATIC) is not None, "what was built can be built on"
 
 
@@ -69,7 +70,7 @@ def test_where_the_reference_fails_the_others_are_timed_beside_the_checkpoint(
         return rank(one)
 
     monkeypatch.setattr(module, "bench", bench)
-    search._time([key(plan.REFERENCE), key(DYNAMIC)])
+    Timing(search).take([key(plan.REFERENCE), key(DYNAMIC)])
     assert timed == [["onnx", "onnx"], ["huggingface", "onnx"]]
     known = search.store.timed(key(DYNAMIC))
     assert known is not None

@@ -13,6 +13,7 @@ from ftc.search.journal import Decided, Timed
 from ftc.search.links import key, link
 from ftc.search.request import Objective, Request
 from ftc.search.search import Search
+from ftc.search.timing import Timing
 from tests.search import made
 from tests.search.made import DYNAMIC, STATIC, Idle, pruned
 
@@ -103,8 +104,8 @@ def test_what_two_chains_have_made_alike_is_judged_and_measured_once(
     made.know_twin(search, plain, plan.REFERENCE)
     made.know_twin(search, spelled_out, DYNAMIC)
     timed: list[str] = []
-    monkeypatch.setattr(Search, "_time", lambda _self, names: timed.extend(names))
-    search._compare(search.first)
+    monkeypatch.setattr(Timing, "take", lambda _self, names: timed.extend(names))
+    search._compare(search.planned.chains)
     assert timed == [key(plan.REFERENCE), key(DYNAMIC)]
     assert search.store.judged(key(spelled_out)) is None
     assert search._finalists()[0] == (key(DYNAMIC),), "where nothing was timed"

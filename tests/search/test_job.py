@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,9 +37,9 @@ def test_what_changed_during_a_search_ends_it(text_checkpoint: Path, tmp_path: P
         config.write("\n")
     with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
         job._linked(request)
-    planned: Any = SimpleNamespace(root=root, declared=Declared())
+    search = made.search(tmp_path, Request(), (), root=root)
     with pytest.raises(InputError, match="tiny changed while it was searched: start again"):
-        optimize._measured(planned, made.search(tmp_path, Request(), ()), (), tmp_path)
+        optimize._measured(search, ())
     (root.path / "config.json").unlink()
     with pytest.raises(InputError, match=r"changed while it was searched: .* has no config\.json.* start again"):
         job._linked(request)

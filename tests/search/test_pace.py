@@ -20,7 +20,7 @@ from tests.search import made
 from tests.search.made import DYNAMIC
 
 
-@pytest.mark.parametrize(("row_s", "judging", "final_s"), [(0.001, 2000, 55), (0.25, 400, 1798), (10.0, 100, 70048)])
+@pytest.mark.parametrize(("row_s", "judging", "final_s"), [(0.001, 2000, 56), (0.25, 400, 2048), (10.0, 100, 80048)])
 def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -42,7 +42,7 @@ def test_rows_that_judge_fit_the_budget_and_the_final_measurement_is_provided_fo
     monkeypatch.setattr(screening, "answers", answers)
     parts = Parts(made.rows(200), made.rows(2000), None)
     search = made.search(tmp_path, Request(), (DYNAMIC,), parts=parts, final=made.rows(1000))
-    search.build([plan.REFERENCE])
+    search.building.make([plan.REFERENCE])
     left_s = search.left_s()
     judged = search.judging.judge(plan.REFERENCE)
     assert judged is not None

@@ -16,8 +16,8 @@ from bench.results import held
 from ftc import machine
 from ftc.data import Columns
 from ftc.errors import InputError
-from ftc.search import optimize as module
-from ftc.search import search as searching
+from ftc.search import building, optimize
+from ftc.search import prepare as module
 from ftc.search.journal import Ended
 from ftc.search.links import link
 from ftc.search.parts import Source
@@ -41,7 +41,7 @@ def written(path: Path, rows: Sequence[str]) -> Path:
 
 @pytest.fixture
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepare:
-    """`optimize.prepare` of a checkpoint that nothing can open, with 200 rows and 50 others."""
+    """`prepare` of a checkpoint that nothing can open, with 200 rows and 50 others."""
     monkeypatch.setattr(module, "open_any", lambda path, _declared: made.root(path))
     given: dict[str, Any] = {
         "final": written(tmp_path / "final.tsv", lines(50, 1)),
@@ -70,11 +70,11 @@ def test_a_checkpoint_trained_anew_and_other_libraries_have_places_of_their_own(
 ) -> None:
     workshop = Idle(made.root(tmp_path))
     search = made.search(tmp_path, Request(), (DYNAMIC,), workshop=workshop)
-    search.build([DYNAMIC])
-    again = replace(search.root, manifest=replace(search.root.manifest, id="id-of-another"))
-    made.search(tmp_path / "again", Request(), (DYNAMIC,), workshop=workshop, root=again).build([DYNAMIC])
-    monkeypatch.setattr(searching, "versions", lambda: {"onnxruntime": "0.1"})
-    made.search(tmp_path / "anew", Request(), (DYNAMIC,), workshop=workshop).build([DYNAMIC])
+    search.building.make([DYNAMIC])
+    again = replace(search.planned.root, manifest=replace(search.planned.root.manifest, id="id-of-another"))
+    made.search(tmp_path / "again", Request(), (DYNAMIC,), workshop=workshop, root=again).building.make([DYNAMIC])
+    monkeypatch.setattr(building, "versions", lambda: {"onnxruntime": "0.1"})
+    made.search(tmp_path / "anew", Request(), (DYNAMIC,), workshop=workshop).building.make([DYNAMIC])
     assert len({Path(place).name for place in workshop.places}) == len(workshop.places) == 6
 
 
@@ -183,13 +183,13 @@ def test_one_search_at_a_time_works_in_a_directory(
     prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[module.Planned] = []
-    monkeypatch.setattr(module, "_searched", lambda planned, *_, **_options: searched.append(planned))
+    monkeypatch.setattr(optimize, "_searched", lambda planned, *_, **_options: searched.append(planned))
     asked: dict[str, Any] = {"data": tmp_path / "data.tsv", "artifacts": tmp_path / "made", "recipe": (DYNAMIC,)}
     with (
         held(tmp_path / "made" / "search" / "lock"),
         pytest.raises(InputError, match=r"another ftc optimize works in .*made: .* --artifacts"),
     ):
-        module.optimize(tmp_path / "ckpt", **asked, force=True)
+        optimize.optimize(tmp_path / "ckpt", **asked, force=True)
     assert searched == []
-    module.optimize(tmp_path / "ckpt", **asked)
+    optimize.optimize(tmp_path / "ckpt", **asked)
     assert len(searched) == 1

@@ -59,7 +59,7 @@ def test_however_late_it_is_one_candidate_is_tried(tmp_path: Path) -> None:
 
 def test_what_was_begun_in_time_is_made_however_late_it_is(tmp_path: Path) -> None:
     killed = search(tmp_path, 6000)
-    killed.workshop = KilledAtStatic(killed.root)
+    killed.workshop = KilledAtStatic(killed.planned.root)
     with pytest.raises(KeyboardInterrupt):
         killed._without_training()
     made.know(killed, DYNAMIC, None, at=59.0)
@@ -81,6 +81,7 @@ def test_a_network_that_was_not_finished_for_want_of_time_stays_so(
 
 def test_a_latency_table_that_failed_is_not_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speeds, "has_attention", lambda _root: True)
+    monkeypatch.setattr(speeds, "_layers_of", lambda _root: 6)
     for left_s in (0.0, 1000.0):
         again = search(tmp_path, 600)
         monkeypatch.setattr(Search, "left_s", lambda _self, left_s=left_s: left_s)

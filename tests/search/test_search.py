@@ -21,7 +21,7 @@ from ftc.artifact import Artifact, open_artifact
 from ftc.data import Columns
 from ftc.errors import FtcError, InputError
 from ftc.results_file import read_results
-from ftc.search import job, pace, plan, search
+from ftc.search import job, pace, plan, timing
 from ftc.search import optimize as module
 from ftc.search.journal import Decided, Ended, Journal, Judged
 from ftc.search.links import Chain, key, link
@@ -87,7 +87,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements that take a fraction of a second, and one form beside the reference."""
-    monkeypatch.setattr(search, "_TIMING_S", 0.3)
+    monkeypatch.setattr(timing, "_TIMING_S", 0.3)
     monkeypatch.setattr(pace, "timing_s", lambda _budget_s: 0.3)
     monkeypatch.setattr(plan, "post_training", lambda _root, _request: ((plan.REFERENCE, DYNAMIC), ()))
 

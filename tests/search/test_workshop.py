@@ -74,6 +74,17 @@ def test_more_memory_than_there_is_ends_it(jobs: Path, monkeypatch: pytest.Monke
     assert "GB of memory that it could have" in done(jobs, order("grow"))["grow"]
 
 
+def test_what_wants_more_than_its_part_is_done_again_alone(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "_MEMORY_SHARE", 1000e6 / psutil.virtual_memory().available)
+    found = done(jobs, order("grow", limit_s=5.0), order("fine"), slots=2)
+    assert found == {"grow": "took longer than 5 s", "fine": {"path": "fine"}}, "and not for its memory"
+
+
+def test_a_process_that_cannot_be_started_ends_alone(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop.sys, "executable", str(jobs / "nothing"))
+    assert done(jobs, order("fine"))["fine"] == "its process could not be started: No such file or directory"
+
+
 def test_work_side_by_side(jobs: Path) -> None:
     began = time.monotonic()
     found = done(jobs, *(Order(str(number), {"name": str(number), "do": "hang"}, 2.0) for number in range(3)), slots=3)

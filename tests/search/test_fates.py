@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.leaderboard import rank
 from ftc.search import plan
+from ftc.search.fates import Fates
 from ftc.search.links import key, link
-from ftc.search.optimize import _rows
 from ftc.search.request import Objective, Request
 from ftc.search.result import choose
 from ftc.search.search import Search
@@ -26,8 +26,8 @@ def fates(search: Search) -> Mapping[str, str]:
         assert artifact is not None
         one = with_id(one, name, artifact)
     board = rank(one)
-    best, _, reason = choose(board, search.request)
-    return {row.key: row.fate for row in _rows(search, board, best, f"won: {reason}")}
+    best, _, reason = choose(board, search.planned.request)
+    return {row.key: row.fate for row in Fates(search, board, best, f"won: {reason}").rows()}
 
 
 def test_what_two_chains_have_made_alike_is_told_once(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Short measurements of what was judged, beside the float export: which forms and which networks are fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.options import Options
+from bench.run import bench
+from ftc.console import counted, hushed, progress
+from ftc.errors import RunError
+from ftc.search import plan
+from ftc.search.journal import Timed
+from ftc.search.links import key
+from ftc.search.request import Objective
+
+if TYPE_CHECKING:
+    from bench.standing import Standing
+    from ftc.search.search import Search
+
+_TIMING_S = 8.0
+"""Of each short measurement; it tells candidates a tenth apart."""
+
+_MOST_S = 30.0
+
+_TIMED_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The part of a search that times."""
+
+    search: Search
+
+    def take(self, names: Sequence[str]) -> None:
+        """A short measurement beside the reference; once more beside the checkpoint if it fails."""
+        search, began = self.search, time.monotonic()
+        reference = search.compared_with()
+        subjects: dict[str, str] = {}  # keys, by the ids of what they made
+        candidates = [reference]
+        for name in names:
+            artifact = search.store.of(name)
+            if artifact is not None and artifact.manifest.id not in (reference.manifest.id, *subjects):
+                subjects[artifact.manifest.id] = name
+                candidates.append(artifact)
+        rows, options = search.planned.parts.judging.sample(_TIMED_ROWS, 0), self._options(len(subjects))
+        try:
+            with progress(f"timing {counted(len(subjects), 'candidate')} beside {reference.manifest.name}"), hushed():
+                board = bench(candidates, data=rows, options=options)
+        except RunError as error:
+            search.tell(f"timing failed: {error}")
+            return
+        seconds = (time.monotonic() - began) / max(1, len(subjects))
+        for standing in board.standings:
+            if standing.candidate.id != search.planned.root.manifest.id:
+                self._note(standing, subjects.get(standing.candidate.id), seconds)
+        if search.compared_with().manifest.id != reference.manifest.id:
+            # all of them: ratios to what failed cannot stand beside these
+            again = [name for name in dict.fromkeys([*search.candidates(), *names]) if search.is_fit(name)]
+            if again:
+                self.take(again)
+
+    def _options(self, subjects: int) -> Options:
+        request = self.search.planned.request
+        return Options(
+            threads=request.threads,
+            time_budget_s=min(_TIMING_S * max(1, subjects), _MOST_S),
+            precision=0.03,
+            seed=request.seed,
+            scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
+        )
+
+    def _note(self, standing: Standing, subject: str | None, seconds: float) -> None:
+        """Write down how fast one was.
+
+        :param subject: its key; None for the reference, whose time the others share
+        """
+        search, name = self.search, subject or key(plan.REFERENCE)
+        ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
+        if standing.verdict == "failed":
+            search.fail(name, standing.reason, seconds)
+        elif ratio is None or standing.p50_ns is None:
+            search.tell(f"{name}: was not compared: too few rounds")
+        else:
+            p50_ns, memory, took = standing.p50_ns, standing.peak_rss_bytes, seconds if subject else 0.0
+            search.store.add(lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50_ns, memory, took, at))
+            if subject:
+                search.tell(f"{name}: {ratio}")
