@@ -80,14 +80,14 @@ class Comparison:
 
 
 def compare(old: Path, new: Path) -> Comparison:
-    """Compare the last whole runs of two results files, candidates by name.
+    """Compare the last runs of two results files, candidates by name.
 
     A machine's speed changes from one run to the next by more than releases do, so each candidate is compared by its
     speed against one that is the same in both, measured beside it. Intervals of the two runs are independent: the
     squares of their logarithms' widths add up. Slower is what has lost more than `MATTERS`, where the interval excludes
     1, too. What slows all alike, such as another version of a runtime, shows only in the anchor's own times.
 
-    :raises InputError: if there is nothing to compare, or conditions differ
+    :raises InputError: if there is nothing to compare, a run was interrupted, or conditions differ
     """
     then, now = _last(old, "the older"), _last(new, "the newer")
     if then.id == now.id:
@@ -106,7 +106,7 @@ def compare(old: Path, new: Path) -> Comparison:
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
     failed = tuple((name, m.failure) for name, m in _named(now).items() if m.failure and name in earlier)
     won = rank(then).winner
-    gone = won.name if won is not None and won.name in earlier and won.name not in _named(now) else None
+    gone = won.name if won is not None and won.name in earlier and not _is_there(won, now) else None
     if not (compared or failed):
         raise InputError(f"no candidate but {anchor.name} has the same name in {old} and in {new}: nothing to compare.")
     return Comparison(
@@ -195,6 +195,12 @@ def _anchor(before: Judge, after: Judge, old: Path, new: Path) -> Candidate:
 
 def _of(run: Run, candidate: Candidate) -> Measurement:
     return next(known for known in run.measurements if known.candidate.id == candidate.id)
+
+
+def _is_there(candidate: Candidate, run: Run) -> bool:
+    """Whether a run has a candidate of its name, or the same file."""
+    others = [known.candidate for known in run.measurements]
+    return any(other.name == candidate.name or candidate.is_same_file(other) for other in others)
 
 
 def _named(run: Run) -> dict[str, Measurement]:

@@ -176,7 +176,9 @@ class Worker:
 
     def warm(self) -> None:
         """See `bench.worker.Subject.warm`."""
+        row_s = self._row_s
         self._ask(rows=sum(sum(sizes) for sizes in self._sizes), do="warm")
+        self._row_s = row_s  # a part of the rows tells nothing of what all may take
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """See `bench.worker.Subject.turn`."""

@@ -92,7 +92,9 @@ def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:
     with progress("warming up", len(well)) as advance:
         for trial in well.values():
             try:
-                total += sum(median(times) * len(times) for times in trial.turn(whole))
+                took_ns = sum(median(times) * len(times) for times in trial.turn(whole))
+                trial.opening_s += took_ns / 1e9 / plan.WARMING
+                total += took_ns
             except WorkerError as error:
                 trial.fail(str(error))
             advance()

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from bench import wire
+from bench import plan, wire
 from bench.clock import Clock, settle, time_calls, time_queries, uncollected
 from bench.cores import scatter
 from bench.on_gpu import OnGpu, watched
@@ -30,9 +30,6 @@ from ftc.tasks.task import Task, open_task
 
 if TYPE_CHECKING:
     from ftc.data import Example
-
-_WARMING = 4
-"""Every fourth batch warms up a process that replaces another; a new candidate's whole pass does so."""
 
 _PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux; see prctl(2)."""
@@ -76,14 +73,10 @@ class Subject:
         return around
 
     def warm(self) -> None:
-        """Call the model with every fourth batch, and with one of each shape, for which runtimes prepare themselves."""
-        seen = set()
+        """Call the model with every fourth batch, and with the last: runtimes prepare themselves for a shape."""
         for cell in self._cells:
-            for place, inputs in enumerate(cell):
-                shape = tuple(tensor.shape for tensor in inputs.values())
-                if place % _WARMING == 0 or shape not in seen:
-                    self._session.run(inputs)
-                seen.add(shape)
+            for inputs in (*cell[:: plan.WARMING], *cell[-1:]):
+                self._session.run(inputs)
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """Nanoseconds of one model call for each batch that is picked of each cell.

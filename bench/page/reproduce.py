@@ -24,7 +24,7 @@ def command(run: Run, base: Path) -> str:
         lines.append(f"--device {shlex.quote(conditions.device)}")
     if conditions.data is not None:
         lines.append(f"--data {_path(conditions.data.source, base)}")
-        if ":" in conditions.data.fingerprint:  # of a part of the rows
+        if is_of_part(run) and run.choice is None:
             lines.append(f"--limit {conditions.data.rows}")
     lines += _scenario(conditions)
     lines.append(f"--max-drop {run.max_drop_points / 100:g} --threads {conditions.threads} --seed {conditions.seed}")
@@ -34,6 +34,11 @@ def command(run: Run, base: Path) -> str:
     if run.time_budget_s is not None:
         lines.append(f"--time-budget {run.time_budget_s:g}s")
     return " \\\n  ".join(lines)
+
+
+def is_of_part(run: Run) -> bool:
+    """Whether the rows were a part of the data's."""
+    return run.conditions.data is not None and ":" in run.conditions.data.fingerprint
 
 
 def _scenario(conditions: Conditions) -> list[str]:

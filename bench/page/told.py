@@ -77,7 +77,12 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
         yield Section("table", "Batch sizes and lengths", table.grid(board, ended=run.ended), note)
     yield Section("lineage", "Lineage", lineage.lineage(board))
     yield Section("conditions", "Conditions", conditions.conditions(run, board))
-    note = "Options that name columns, labels or a processor are not recorded; add them if they were given."
+    note = (
+        "Options that name columns, labels, a split or a processor, --root, --time-limit and -o are not recorded; add "
+        "them if they were given."
+    )
+    if run.choice is not None and reproduce.is_of_part(run):
+        note += " The rows are those that ftc optimize set apart; this command takes all, among them rows that tuned."
     yield Section("reproduce", "Reproduce", reproduce.command(run, base), note)
 
 

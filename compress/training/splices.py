@@ -28,8 +28,9 @@ def is_single_text(data: Dataset) -> bool:
 def with_splices(data: Dataset, times: int, seed: int) -> Dataset:
     """The rows, without their labels, and for each of them `times` made-up texts, at most 100,000 in all.
 
-    Each begins as its row does and ends as a row that is drawn does; both cuts are anywhere, between two words, or in
-    texts without spaces between two letters. What such a text means nobody has said: it is for a teacher to answer.
+    Each begins as its row does and ends as a row that is drawn does, by a word of either at the least; both cuts are
+    anywhere, between two words, or in texts without spaces between two letters. None is a part of one row alone, since
+    that may be among the rows that judge. What such a text means nobody has said: it is for a teacher to answer.
 
     :raises InputError: if the rows are pairs or images
     """
@@ -39,19 +40,19 @@ def with_splices(data: Dataset, times: int, seed: int) -> Dataset:
         raise InputError(
             f"--augment {times} makes texts of single texts, and those of {data.source} are none: leave it out."
         )
-    texts = [str(text) for text in data.examples]
+    texts = [str(text).strip() for text in data.examples]
     random = np.random.default_rng((seed, _SPLICED))
     made = []
     for number in range(min(times * len(texts), _MOST)):
         first, second = texts[number % len(texts)], texts[random.integers(len(texts))]
-        made.append(_spliced(first, second, *random.random(2)) or first)
-    spliced = (*texts, *made)
+        made.append(_spliced(first, second, *random.random(2)))
+    spliced = (*data.examples, *made)
     return replace(data, examples=spliced, labels=None, fingerprint=f"{data.fingerprint}:spliced={times},seed={seed}")
 
 
 def _spliced(first: str, second: str, cut_first: float, cut_second: float) -> str:
     """The beginning of one text with the end of another, each cut at a part (0-1) of the places where it may be."""
-    begins, ends = _cuts(first), _cuts(second)
+    begins, ends = _cuts(first)[1:], _cuts(second)[:-1]
     beginning = first[: begins[int(cut_first * len(begins))]].strip()
     end = second[ends[int(cut_second * len(ends))] :].strip()
     between = " " if beginning and end and (" " in first or " " in second) else ""
@@ -61,4 +62,4 @@ def _spliced(first: str, second: str, cut_first: float, cut_second: float) -> st
 def _cuts(text: str) -> list[int] | range:
     """Where a text may be cut."""
     spaces = [found.start() for found in re.finditer(r"\s+", text)]
-    return [0, *spaces, len(text)] if spaces else range(len(text) + 1)
+    return [0, *spaces, len(text)] if spaces else range(max(2, len(text) + 1))

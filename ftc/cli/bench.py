@@ -102,7 +102,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     "--compare",
     type=options.DIRECTORY,
     metavar="FILE",
-    help="Measure nothing: compare the last run with that of an older file; slower or failing now ends with 3.",
+    help="Measure nothing: compare the last run with that of an older file; slower, failing or gone now ends with 3.",
 )
 @click.option(
     "--mlflow",
@@ -124,7 +124,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @options.column_options
 @options.declared_options
 @options.artifacts_option
-@click.option("-o", "--output", type=options.DIRECTORY, help="Results file.  [default: ARTIFACTS/bench.jsonl]")
+@click.option(
+    "-o",
+    "--output",
+    type=options.DIRECTORY,
+    help="Results file.  [default: ARTIFACTS/bench.jsonl, on a GPU bench-cuda.jsonl; none for paths elsewhere]",
+)
 @options.json_option
 def bench(
     paths: tuple[Path, ...],

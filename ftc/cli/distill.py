@@ -30,7 +30,8 @@ from ftc.cli.training import NAMES, training_options
     "--augment",
     type=click.IntRange(0),
     metavar="N",
-    help="For each text, N more for the teacher to answer: its beginning with the end of another.  "
+    help="For each text, N more for the teacher to answer: its beginning with the end of another. Epochs go over "
+    "these, too; 100,000 at most.  "
     "[default: 3 for single texts, 0 where labels count]",
 )
 @click.option("--relation-weight", type=float, help="Weight of the last layer's relations.  [default: 0]")

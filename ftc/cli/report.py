@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def report(results: tuple[Path, ...], output: Path | None, form: Form | None, artifacts: Path) -> None:
     """Show what ftc bench found out, on one page: the winner and why, plots, ranking, lineage and conditions.
 
-    Without RESULTS: the latest run of ./artifacts/bench.jsonl, and those under the same conditions. Of files that are
-    named, every run is told of; each set of conditions has a section of its own, because what was measured under
-    unlike conditions is never ranked together. The page is one file that needs no network.
+    Without RESULTS: the latest run of ./artifacts/bench.jsonl, and those under the same conditions. Of files
+    that are named, every run is told of; each set of conditions has a section of its own, because what was measured
+    under unlike conditions is never ranked together. The page is one file that needs no network.
 
     \b
     ftc report                                      report.html, of the latest run

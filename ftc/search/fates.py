@@ -91,7 +91,9 @@ class Fates:
         if judged is not None and found.manifest.format != search.planned.root.manifest.format:
             return "not compared: timing it beside the float export failed, or took too long"
         if judged is not None and not self._is_built_on(name):
-            return f"went no further: loses {judged.points:.2f} points untrained, on the rows that judge"
+            if judged.points > search.judging.allowed_points:
+                return f"went no further: loses {judged.points:.2f} points on the rows that judge"
+            return "went no further: inside the budget, but not the fastest of these, or stopped before it was finished"
         return "a stage on the way to others"
 
     def _is_built_on(self, name: str) -> bool:

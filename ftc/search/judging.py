@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,10 +31,11 @@ ALLOWED: Final = "allowed points"
 _MOST_SCORED = 2000
 """Rows of the final score that tell it."""
 
-_JUDGED_SHARE = 0.25
-"""Of the budget, that judging one candidate may take: one so much slower than the reference is no winner."""
+_SLOWER = 10.0
+"""Times as long as the reference that judging a candidate may take; so slow, it is no winner."""
 
-_LEAST_JUDGED_S = 60.0
+_OPENED_S = 60.0
+"""What opening it may take besides."""
 
 _MOST_FINAL_SHARE = 0.5
 """Of the budget; if the final measurement takes more, it is said."""
@@ -109,7 +111,7 @@ class Judging:
                     artifact,
                     data,
                     threads=request.threads,
-                    most_s=max(_LEAST_JUDGED_S, _JUDGED_SHARE * request.budget_s),
+                    most_s=self._most_s(chain, len(data)),
                     stop=LOOKS,
                     reference=reference,
                     allowed_points=allowed,
@@ -137,6 +139,11 @@ class Judging:
         if told.verdict == "hopeless":
             self.search.tell(f"dropped {name}: surely loses {told.low_points:.1f} points or more ({told.rows} rows)")
         return store.judged(name)
+
+    def _most_s(self, chain: Chain, rows: int) -> float:
+        """What answering so many rows may take."""
+        pace_s = self.search.store.choose(PACE, self._timed_pace).numbers["row_s"]
+        return math.inf if chain == plan.REFERENCE else _OPENED_S + _SLOWER * pace_s * rows
 
     def _of_reference(self) -> np.ndarray:
         """Class ids (N,) int64 that the float export answers to the rows that judge, or else the checkpoint.

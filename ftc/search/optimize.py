@@ -112,9 +112,7 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     elif store.begun() is None:
         store.add(lambda _at: planned.begun())
     elif ended is not None:
-        say(
-            f"searched already, but {planned.artifacts} has no results of it any more: the finalists are measured again"
-        )
+        say(f"searched already, but {planned.artifacts} has no results of it any more: going on from what was kept")
     else:
         say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
         if any(isinstance(entry, Failed) for entry in store.journal.entries):

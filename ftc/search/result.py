@@ -83,7 +83,7 @@ def choose(board: Leaderboard, request: Request, untried: Sequence[str] = ()) ->
         others = [s for s in board.standings if s is not baseline and not s.candidate.is_root]
         reasons = sorted({f"{s.candidate.name}: {why}" for s in others if (why := refusals[id(s)]) is not None})
         if (broken := refusals[id(baseline)]) is not None:
-            reasons.append(f"{baseline.candidate.name} itself {broken}")
+            reasons.append(f"{baseline.candidate.name}, which stays, all the same: {broken}")
         if untried:
             more = f" and {len(untried) - 1} more" if len(untried) > 1 else ""
             reasons.append(f"no time to try {untried[0]}{more}; give a longer --time-budget")

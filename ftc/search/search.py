@@ -55,6 +55,7 @@ _TIME = "time for "
 class Search:
     """One search over one checkpoint.
 
+    :param planned: what is searched, for what, and what is tried first
     :param store: its state
     :param workshop: where the work is done
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -38,7 +37,7 @@ _NEAR = 0.93
 """Shapes this near in speed are alike: rather than build another, the one that has lost least is trained."""
 
 _BEYOND = 1.5
-"""Of the fastest shape's speed, if even that is inside the budget: how much faster one is trained at most."""
+"""Of the fastest shape's speed, if training should bring back even that: how much faster one is trained at most."""
 
 _AIM: Final = "training"
 """The stage at which it is chosen what is trained."""
@@ -141,8 +140,9 @@ class Smaller:
             shape = min(near, key=near.__getitem__) if near else speeds.shape(speedup, depth)
             if shape is None:
                 return [], "no shape is so fast", numbers
-            if any(shape.speedup <= s.speedup and over(s) is None for s in shapes if self._lost(s) is not None):
-                return [], "one that is as fast is inside the budget untrained", numbers
+            inside = [s for s in shapes if self._lost(s) is not None and over(s) is None]
+            if any(shape.speedup <= s.speedup or _is_near(shape.speedup, s.speedup) for s in inside):
+                return [], "one that is about as fast is inside the budget untrained", numbers
             why = f"the fastest that training should bring back, at {speedup:.2f} times the unpruned one's speed"
             return [key(shape.chain)], why, {**numbers, "speedup": speedup, "depth": depth}
 
@@ -199,6 +199,7 @@ def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float
     else:
         if len(tried) > 1:
             (before, lost_before), (speed, lost) = tried[-2:]
-            per_point = (speed - before) / (lost - lost_before) if lost > lost_before else math.inf
-            best = min(speed + per_point * (allowed - lost), _BEYOND * speed)
+            best = _BEYOND * speed
+            if lost > lost_before:
+                best = min(best, speed + (allowed - lost) * (speed - before) / (lost - lost_before))
     return None if best is None or best <= 1.0 else (best, depth)

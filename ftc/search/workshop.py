@@ -13,10 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -102,16 +102,19 @@ class Processes:
         What is done side by side shares the memory. What wants more than its part is done once more at the end, alone.
         """
         parts = max(1, min(self.slots, len(orders)))
-        outgrown: list[Order] = []
-        for done in self._side_by_side(orders, _free_bytes() // parts):
-            if done.outgrew and parts > 1:
-                outgrown.append(done.order)
-            else:
-                yield done
-        for order in outgrown:
-            yield from self._side_by_side([order], _free_bytes())
+        outgrown: list[Done] = []
+        with closing(self._side_by_side(orders, _free_bytes() // parts)) as working:
+            for done in working:
+                if done.outgrew and parts > 1:
+                    outgrown.append(done)
+                else:
+                    yield done
+        for before in outgrown:
+            with closing(self._side_by_side([before.order], _free_bytes())) as working:
+                for done in working:
+                    yield replace(done, seconds=before.seconds + done.seconds)
 
-    def _side_by_side(self, orders: Sequence[Order], memory_bytes: int) -> Iterator[Done]:
+    def _side_by_side(self, orders: Sequence[Order], memory_bytes: int) -> Generator[Done]:
         """:param memory_bytes: that each may have"""
         pool = ThreadPoolExecutor(self.slots)
         self._is_closed = False

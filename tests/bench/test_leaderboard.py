@@ -12,7 +12,7 @@ from rich.console import Console
 from bench import plan
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Arrivals, Cell, Measurement, Opening, Run, Turn
+from ftc.measurement import Accuracy, Arrivals, Cell, Measurement, Opening, Run, Turn
 from tests.bench.made import CONDITIONS, candidate, measurement, run, turns
 
 
@@ -174,6 +174,40 @@ def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")
     many = [replace(known, turns=turns(8_000_000, calls=60)) for known in plenty.measurements]
     assert "p99" in shown(run(*many), tmp_path / "many").splitlines()[1]
+
+
+def labelled(*right: int) -> Run:
+    """Candidates that answer so many rows of each of two classes rightly, 50 there are."""
+    made = [measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 2000)]
+    of_class = [(30, 50), (30, 50), right]
+    answered = [
+        replace(one, accuracy=Accuracy({"accuracy": sum(n) / 100}, answers(*n)))
+        for one, n in zip(made, of_class, strict=True)
+    ]
+    return replace(run(*answered, max_drop_points=50), labels=("cat", "dog"), targets=(0,) * 50 + (1,) * 50)
+
+
+def answers(cats: int, dogs: int) -> tuple[int, ...]:
+    return (0,) * cats + (1,) * (50 - cats) + (1,) * dogs + (0,) * (50 - dogs)
+
+
+def test_what_the_rows_tell_and_a_class_that_collapses_stand_under_the_table(tmp_path: Path) -> None:
+    one = labelled(50, 20)
+    text = shown(one, tmp_path / "collapsed")
+    assert "int8: class dog: 40.0% of its 50 rows right, 100.0% before" in text
+    (standing,) = (s for s in rank(one).standings if s.candidate.name == "int8")
+    assert standing.label_agreement == pytest.approx(0.5)
+    found = rank(one).resolvable_points
+    assert found is not None
+    assert f"100 rows of rows.tsv; 100 rows cannot tell drops under {found:.1f} points" in text
+    assert "class dog" not in shown(labelled(48, 48), tmp_path / "evenly")
+
+
+def test_what_is_paid_besides_the_model_is_told(tmp_path: Path) -> None:
+    one = measurement("torch", 8000)
+    slow = replace(measurement("onnx", 4000), opening=Opening(10**9, 3 * 10**7, {}, (2_000_000,) * 8, (500_000,) * 8))
+    text = shown(run(one, slow), tmp_path / "out")
+    assert "besides the model: encoding 0.00 to 2.00 ms, decoding 0.00 to 0.50 ms, first call 10.00 to 30.00 ms" in text
 
 
 def test_what_the_rows_were_is_said_and_one_of_a_kind_is_singular(tmp_path: Path) -> None:

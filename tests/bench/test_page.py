@@ -24,7 +24,8 @@ from bench.page.told import page
 from bench.page.write import Form, check, find, report, write
 from ftc.cli.bench import bench as bench_command
 from ftc.errors import InputError, RunError
-from ftc.measurement import Arrivals, Cell, Measurement, Run, Turn
+from ftc.manifest import DataRecord
+from ftc.measurement import Arrivals, Cell, Choice, Measurement, Run, Turn
 from tests.bench import test_results
 from tests.bench.made import CONDITIONS, measurement, run
 from tests.bench.pages import HOSTILE, measured, renamed, usual
@@ -206,6 +207,19 @@ def test_the_command_measures_the_same_again(changes: dict[str, object], options
         assert context.params["threads"] == CONDITIONS.threads
         assert context.params["paths"][1] == Path("onnx")
         assert context.params["limit"] is None
+
+
+def test_rows_that_a_search_set_apart_cannot_be_drawn_again() -> None:
+    part = replace(CONDITIONS, data=DataRecord("rows.tsv", "f00d:sample=100,seed=1", 100))
+    assert "--limit 100" in command(usual(conditions=part), Path("/nowhere"))
+    searched = usual(conditions=part, choice=Choice("id-of-int8", "won", {}))
+    assert "--limit" not in command(searched, Path("/nowhere"))
+    assert "this command takes all, among them rows that tuned" in report(found(searched), "markdown")
+    assert "rows that tuned" not in report(found(usual()), "markdown")
+
+
+def test_labels_that_agree_are_a_column() -> None:
+    assert "same label" in report(found(usual()), "markdown")
 
 
 def test_a_file_that_was_measured_in_several_variants_is_named_once() -> None:

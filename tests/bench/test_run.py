@@ -8,6 +8,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -152,6 +154,42 @@ def test_a_self_check_is_a_row_that_cannot_win(text_onnx: Artifact, text_int8: A
     assert rank(read_results(tmp_path / "b.jsonl")[0]) == board
 
 
+def test_the_self_check_is_of_what_the_others_are_compared_with(text_onnx: Artifact, tmp_path: Path) -> None:
+    first = seal_again(text_onnx, tmp_path / "a", "a-onnx")
+    board = bench([text_onnx, first], options=replace(QUICK, self_check=True))
+    assert board.self_check is not None
+    assert board.self_check.name == "a-onnx"
+    (compared,) = (s for s in board.standings if s.candidate.name == "a-onnx")
+    assert compared.ratio_to_float_onnx is not None
+    assert compared.ratio_to_float_onnx.value == 1.0
+
+
+def seal_again(artifact: Artifact, place: Path, name: str) -> Artifact:
+    """The same file under another name and id."""
+    shutil.copytree(artifact.path, place)
+    lineage = (*artifact.manifest.lineage[:-1], replace(artifact.manifest.lineage[-1], id=name, name=name))
+    return Artifact(place, replace(artifact.manifest, id=name, name=name, lineage=lineage))
+
+
+def test_candidates_are_held_to_the_cores_that_are_written_down(
+    text_onnx: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[set[int]] = []
+    turn = Trial.turn
+
+    def watched(trial: Trial, *given: object) -> list[list[int]]:
+        assert trial.worker.process is not None
+        held.append(os.sched_getaffinity(trial.worker.process.pid))
+        return turn(trial, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trial, "turn", watched)
+    bench([text_onnx], options=QUICK, results_path=tmp_path / "b.jsonl")
+    (run,) = read_results(tmp_path / "b.jsonl")
+    assert run.conditions.pinned_cores is not None
+    assert held
+    assert all(cores == set(run.conditions.pinned_cores) for cores in held)
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_answers_that_are_not_finite_are_a_failed_row(
     wrong: float, text_onnx: Artifact, text_int8: Artifact, text_data: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -179,6 +217,23 @@ def test_offline_finds_the_batch_size_of_each_candidate(text_onnx: Artifact, tex
     assert standing.batch_size in (1, 2, 4, 8, 16, 32)
     assert standing.rows_per_second is not None
     assert standing.ratio_to_float_onnx is not None
+
+
+def test_offline_takes_the_smallest_size_that_is_as_fast_as_any() -> None:
+    cells = {size: tuple((0,) * size for _ in range(64 // size)) for size in (1, 8, 32, 64)}
+    per_row_ns = {1: 400, 8: 101, 32: 100, 64: 150}
+
+    class Scripted:
+        """A worker whose batches take what the test says."""
+
+        def prepare(self, _examples: object, cells: Sequence[Sequence[Sequence[int]]]) -> None:
+            self.sizes = [len(batches[0]) for batches in cells]
+
+        def turn(self, picks: Sequence[Sequence[int]]) -> list[list[int]]:
+            return [[per_row_ns[size] * size] * len(order) for size, order in zip(self.sizes, picks, strict=True)]
+
+    trial: Any = Trial(None, Scripted(), None)  # type: ignore[arg-type]
+    assert trial._best_batch_size(SimpleNamespace(examples=(), offered=cells)) == 8
 
 
 def test_offline_all_batch_sizes_hold_the_same_rows(text_onnx: Artifact, text_data: Dataset) -> None:

@@ -17,7 +17,7 @@ from ftc.data import load as load_data
 from ftc.errors import InputError, RunError
 from tests.conftest import TEXT_LABELS, WORDS, save_image_checkpoint, save_text_checkpoint
 
-FAST = {"epochs": 8.0, "learning_rate": 2e-3, "batch_size": 16, "evaluations": 2}
+FAST = {"epochs": 8.0, "learning_rate": 2e-3, "batch_size": 16, "evaluations": 2, "augment": 0}
 
 
 @pytest.fixture(scope="module")

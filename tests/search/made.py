@@ -55,15 +55,15 @@ def root(path: Path) -> Artifact:
     return Artifact(path, manifest)
 
 
-def sealed(place: Path, of: Artifact, name: str, size_bytes: int = 500) -> Artifact:
+def sealed(place: Path, of: Artifact, name: str, size_bytes: int = 500, format: str = "onnx") -> Artifact:
     """An artifact that holds one empty file."""
     made = f"id-of-{digest(name)}"
-    ancestor = Ancestor(made, digest(name), "onnx", StepRecord("export-onnx", {}))
+    ancestor = Ancestor(made, digest(name), format, StepRecord("export-onnx", {}))
     manifest = replace(
         of.manifest,
         id=made,
         name=digest(name),
-        format="onnx",
+        format=format,
         lineage=(*of.manifest.lineage, ancestor),
         run=RunInstructions("onnxruntime", "model.onnx", {}),
         facts=replace(of.manifest.facts, size_bytes=size_bytes),
@@ -135,6 +135,14 @@ def know_twin(one: Search, chain: Chain, of: Chain) -> None:
     place = one.planned.place / digest(name)
     shutil.copytree(made.path, place)
     one.store.journal.add(Built(name, str(place), made.manifest.id, 1.0, 1.0))
+
+
+def know_stage(one: Search, chain: Chain, points: float) -> None:
+    """Put into a search's journal that a chain made another checkpoint, which was judged."""
+    name = key(chain)
+    built = sealed(one.planned.place / digest(name), one.planned.root, name, format="huggingface")
+    one.store.journal.add(Built(name, str(built.path), built.manifest.id, 1.0, 1.0))
+    one.store.journal.add(Judged(name, 100, points, points - 2, points + 2, 0.9 - points / 100, "open", 1.0, 1.0))
 
 
 def know(

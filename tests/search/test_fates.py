@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from bench.leaderboard import rank
 from ftc.search import plan
@@ -64,6 +67,39 @@ def test_what_was_not_measured_to_the_end_is_told_why(tmp_path: Path) -> None:
     assert told[key(pruned(0.4))] == "has 1 MB, more than --max-size 0.001"
     assert told[key(pruned(0.5))] == "takes 4 ms, more than --max-latency 3"
     assert told[key(pruned(0.6))] == "slower than the best of those that were measured to the end"
+
+
+def test_a_network_that_was_given_up_is_told_from_a_stage_on_the_way(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, 2.0)
+    for keep, points in ((0.3, 4.0), (0.5, 0.5), (0.7, 0.1)):
+        made.know_stage(search, pruned(keep)[:1], points)
+    made.know(search, pruned(0.5), 4.0)
+    told = fates(search)
+    assert told["prune --keep 0.3"] == "went no further: loses 4.00 points on the rows that judge"
+    assert told["prune --keep 0.7"].startswith("went no further: inside the budget, but not the fastest")
+    assert told["prune --keep 0.5"] == "a stage on the way to others"
+
+
+def test_what_stays_comes_first(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    for chain in (plan.REFERENCE, DYNAMIC):
+        made.know(search, chain, 2.0)
+    assert next(iter(fates(search))) == key(DYNAMIC)
+    search.planned = replace(search.planned, request=Request(max_latency_ns=1000.0))
+    assert next(iter(fates(search))) == key(plan.REFERENCE)
+
+
+def test_the_best_so_far_is_inside_the_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    search.tell("nothing yet")
+    made.know(search, DYNAMIC, 2.0)
+    made.know(search, pruned(0.3), 9.0, points=2.5)
+    search.tell("timed")
+    nothing, timed = capsys.readouterr().err.splitlines()
+    assert "best so far" not in nothing
+    assert "best so far 2.00x] timed" in timed
 
 
 def test_for_size_what_is_left_behind_is_larger(tmp_path: Path) -> None:

@@ -111,6 +111,43 @@ def test_another_float_export_must_be_faster_as_all_others() -> None:
     assert chosen(rank(run(measurement("torch", 8000), measurement("onnx", 4000), faster))) == ("onnx-plain", True)
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "drop", "strict", "why"),
+    [
+        (0.895, Drop(0.5, -0.2, 1.2, 1, 1, 0.5, 1.0), False, None),
+        (0.895, Drop(0.5, -0.2, 1.2, 1, 1, 0.5, 1.0), True, "may lose 1.20 points, more than 1"),
+        (0.895, Drop(0.5, 0.1, 0.9, 1, 1, 0.5, 1.0), True, None),
+        (0.885, Drop(1.5, 0.5, 2.5, 1, 1, 0.5, 1.0), False, "loses 1.50 points, more than 1"),
+    ],
+)
+def test_a_drop_beyond_the_budget_is_refused_and_strictly_one_that_may_be(
+    accuracy: float, drop: Drop, strict: bool, why: str | None
+) -> None:
+    board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 2000, accuracy)))
+    standing = next(s for s in board.standings if s.candidate.name == "int8")
+    assert refusal(replace(standing, drop=drop), board, Request(strict=strict)) == why
+
+
+def test_what_may_be_faster_or_slower_does_not_win() -> None:
+    board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 3960, jitter=20)))
+    best, is_better, reason = choose(board, Request())
+    assert (best.candidate.name, is_better) == ("onnx", False)
+    assert "int8: was not shown to be faster (1.0" in reason
+
+
+def test_a_baseline_that_breaks_a_limit_itself_is_told() -> None:
+    board = rank(run(measurement("torch", 8000), measurement("onnx", 4000), measurement("int8", 3000)))
+    _, is_better, reason = choose(board, Request(max_latency_ns=2000))
+    assert not is_better
+    assert "onnx, which stays, all the same: takes 0.004 ms, more than --max-latency 0.002" in reason
+
+
+def test_too_much_memory_is_refused_and_unknown_memory_is_not() -> None:
+    asked = Request(max_memory_bytes=10**7)
+    assert asked.broken_by(1, 10**8, None) == "takes 100 MB of memory, more than --max-memory 10"
+    assert asked.broken_by(1, None, None) is None
+
+
 def test_a_strict_least_score_is_that_of_the_whole_interval() -> None:
     board = rank(run(measurement("torch", 8000, 0.9), measurement("onnx", 4000, 0.9), measurement("int8", 2000, 0.89)))
     standing = next(s for s in board.standings if s.candidate.name == "int8")

@@ -8,6 +8,7 @@ import pytest
 
 from ftc.search.links import key
 from ftc.search.request import Request
+from ftc.search.search import Search
 from ftc.search.smaller import Smaller
 from ftc.search.speeds import ByOperations, Shape
 from tests.search import made
@@ -29,6 +30,57 @@ def test_where_no_network_was_judged_it_is_said_why_and_nothing_is_decided(
     assert Smaller(search, (DYNAMIC,))._aim(tried, ByOperations()) is None
     assert "no smaller network was judged: no time left; wanted more memory\n" in capsys.readouterr().err
     assert search.store.decided("training") is None
+
+
+def test_where_all_are_inside_the_budget_a_faster_one_is_trained(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    tried = shapes(1.6, 2.0)
+    for shape, points in zip(tried, (0.4, 0.8), strict=True):
+        made.know(search, shape.chain, None, points)
+    aim = Smaller(search, (DYNAMIC,))._aim(tried, ByOperations())
+    assert aim is not None
+    assert aim.speedup == pytest.approx(2.0 + 0.4 / 0.4 * (1.0 / 0.6 - 0.8), rel=0.02)
+
+
+def test_where_nothing_is_lost_one_half_as_fast_again_is_trained(tmp_path: Path) -> None:
+    search = made.search(tmp_path, Request(max_drop=0.0), (DYNAMIC,))
+    tried = shapes(1.6, 2.0)
+    for shape in tried:
+        made.know(search, shape.chain, None, 0.0)
+    aim = Smaller(search, (DYNAMIC,))._aim(tried, ByOperations())
+    assert aim is not None
+    assert aim.speedup == pytest.approx(3.0, rel=0.02)
+
+
+def test_training_that_could_make_nothing_faster_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    tried = shapes(1.6, 8.0)
+    for shape, points in zip(tried, (0.1, 0.2), strict=True):
+        made.know(search, shape.chain, None, points)
+    assert Smaller(search, (DYNAMIC,))._aim(tried, Slowing()) is None
+    assert "one that is about as fast is inside the budget untrained" in capsys.readouterr().err
+
+
+class Slowing(ByOperations):
+    """Has nothing faster than what was tried."""
+
+    def shape(self, speedup: float, depth: float) -> Shape | None:
+        return shapes(8.0)[0]
+
+
+def test_a_network_that_there_is_no_time_to_train_is_among_the_untried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,))
+    made.know(search, DYNAMIC, 2.0)
+    (aim,) = shapes(2.0)
+    made.know(search, aim.chain, None, 1.5)
+    monkeypatch.setattr(Search, "left_s", lambda _self: 50.0)
+    Smaller(search, (DYNAMIC,))._train(aim)
+    (untried,) = search.untried()
+    assert untried.startswith("prune --keep 0.5 | distill")
 
 
 def test_the_fastest_that_training_may_bring_back_is_trained(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_more_memory_than_there_is_ends_it(jobs: Path, monkeypatch: pytest.Monke
 
 
 def test_what_wants_more_than_its_part_is_done_again_alone(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop, "_MEMORY_SHARE", 1000e6 / psutil.virtual_memory().available)
+    monkeypatch.setattr(workshop, "_free_bytes", lambda: 10**9)
     found = done(jobs, order("grow", limit_s=5.0), order("fine"), slots=2)
     assert found == {"grow": "took longer than 5 s", "fine": {"path": "fine"}}, "and not for its memory"
 

@@ -58,7 +58,7 @@ def test_students_learn_on_whole_rows_unless_told_otherwise(text_root: Artifact,
     random = np.random.default_rng(0)
     sentences = [" ".join(random.choice(WORDS, 9)) for _ in range(60)]
     data = rows(*sentences, *(" ".join(sentence.split()[:6]) for sentence in sentences))
-    fast = {"epochs": 1.0, "batch_size": 16, "evaluations": 1, "held_out": 0.0}
+    fast = {"epochs": 1.0, "batch_size": 16, "evaluations": 1, "held_out": 0.0, "augment": 0}
     whole = distill(text_root, tmp_path / "whole", data=data, layers=1, given=fast)
     every = distill(text_root, tmp_path / "all", data=data, layers=1, given={**fast, "fragments": True})
     assert (whole.manifest.training.rows, every.manifest.training.rows) == (60, 120)
