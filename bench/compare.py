@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare(old: Path, new: Path) -> Comparison:
-    """Compare the last runs of two results files, candidates by name.
+    """Compare the last runs of two results files, candidates by name, or as the same file.
 
     A machine's speed changes from one run to the next by more than releases do, so each candidate is compared by its
     speed against one that is the same in both, measured beside it. Intervals of the two runs are independent: the
@@ -102,12 +102,14 @@ def compare(old: Path, new: Path) -> Comparison:
     before, after = judge_of(then), judge_of(now)
     anchor = _anchor(before, after, old, new)
     earlier = _ratios(before, anchor)
-    later = _ratios(after, anchor)
+    before_names = _renamed(then, now)
+    later = {before_names.get(name, name): ratio for name, ratio in _ratios(after, anchor).items()}
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
-    failed = tuple((name, m.failure) for name, m in _named(now).items() if m.failure and name in earlier)
+    known = {before_names.get(name, name): measured for name, measured in _named(now).items()}
+    failed = tuple((name, m.failure) for name, m in known.items() if m.failure and name in earlier)
     won = rank(then).winner
-    gone = won.name if won is not None and won.name in earlier and not _is_there(won, now) else None
-    if not (compared or failed):
+    gone = won.name if won is not None and won.name in earlier and won.name not in known else None
+    if not (compared or failed or gone):
         raise InputError(f"no candidate but {anchor.name} has the same name in {old} and in {new}: nothing to compare.")
     return Comparison(
         then=then.started,
@@ -197,10 +199,15 @@ def _of(run: Run, candidate: Candidate) -> Measurement:
     return next(known for known in run.measurements if known.candidate.id == candidate.id)
 
 
-def _is_there(candidate: Candidate, run: Run) -> bool:
-    """Whether a run has a candidate of its name, or the same file."""
-    others = [known.candidate for known in run.measurements]
-    return any(other.name == candidate.name or candidate.is_same_file(other) for other in others)
+def _renamed(then: Run, now: Run) -> dict[str, str]:
+    """The older names of candidates of the newer run that are the same file, where no other there has that name."""
+    names, others = _named(then), _named(now)
+    return {
+        name: old
+        for name, measured in others.items()
+        for old, before in names.items()
+        if name not in names and old not in others and before.candidate.is_same_file(measured.candidate)
+    }
 
 
 def _named(run: Run) -> dict[str, Measurement]:

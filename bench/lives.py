@@ -52,7 +52,8 @@ class Lives:
         at_once = min(len(self.trials), available_cores())
         longest_s, cost_s = self.left_s / LEAST_PROCESSES, 0.0
         for name in sorted(self.trials, key=lambda name: self.trials[name].opening_s):
-            more_s = cost_s + self.trials[name].opening_s / at_once
+            trial = self.trials[name]
+            more_s = cost_s + trial.opening_s / at_once + trial.warming_s
             if more_s > MOST_SHARE * longest_s:
                 break
             cost_s, self.mortal = more_s, (*self.mortal, name)

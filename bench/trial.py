@@ -29,6 +29,7 @@ class Trial:
     """A candidate, its process, and the log that everything about it goes into.
 
     :param opening_s: seconds that opening took, as far as a process that replaces this one does the same
+    :param warming_s: seconds that warming up takes it
     :param rows: of one pass, in the Offline scenario
     :param batches: the same in its own best size
     :param process: how many processes the run has had for it before this one
@@ -39,6 +40,7 @@ class Trial:
     log: Log
     has_failed: bool = False
     opening_s: float = 0.0
+    warming_s: float = 0.0
     rows: int = 0
     batches: int = 0
     process: int = 0

@@ -28,9 +28,9 @@ def is_single_text(data: Dataset) -> bool:
 def with_splices(data: Dataset, times: int, seed: int) -> Dataset:
     """The rows, without their labels, and for each of them `times` made-up texts, at most 100,000 in all.
 
-    Each begins as its row does and ends as a row that is drawn does, by a word of either at the least; both cuts are
-    anywhere, between two words, or in texts without spaces between two letters. None is a part of one row alone, since
-    that may be among the rows that judge. What such a text means nobody has said: it is for a teacher to answer.
+    Each begins as its row does and ends as a row that is drawn does, by a word of either at the least: a mere part of
+    its row may be among those that judge. Both cuts are anywhere, between two words, or in texts without spaces between
+    two letters. What such a text means nobody has said: it is for a teacher to answer.
 
     :raises InputError: if the rows are pairs or images
     """
@@ -38,7 +38,7 @@ def with_splices(data: Dataset, times: int, seed: int) -> Dataset:
         return data
     if not is_single_text(data):
         raise InputError(
-            f"--augment {times} makes texts of single texts, and those of {data.source} are none: leave it out."
+            f"--augment {times} splices single texts, and {data.source} holds pairs or images: leave it out."
         )
     texts = [str(text).strip() for text in data.examples]
     random = np.random.default_rng((seed, _SPLICED))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftc.cli import options
-from ftc.search.request import DEFAULT_BUDGETS_S, Effort, Objective, Request, Target
+from ftc.search.request import Effort, Objective, Request, Target
 
 if TYPE_CHECKING:
     from ftc.search.prepare import Planned
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     type=float,
     metavar="PART",
     help="What the metric must reach, instead of --max-drop; what the checkpoint has above it on the rows of the final "
-    "score is what pruning may lose.",
+    "score is what any candidate may lose.",
 )
 @click.option(
     "--strict",
     is_flag=True,
-    help="The whole 95 % interval of the drop must lie inside the budget, or above --min-score.",
+    help="The drop's whole 95 % interval must lie inside the budget, or that of the score above --min-score.",
 )
 @click.option(
     "--objective",
@@ -124,12 +124,15 @@ def optimize(
     """
     from bench.page.write import check
     from bench.results import FILE_NAME as RESULTS
+    from ftc.console import say
     from ftc.data import Columns
     from ftc.search import recipe as recipes
     from ftc.search.optimize import carry_out
     from ftc.search.prepare import prepare
     from ftc.search.report import FILE_NAME, write_report
 
+    if dry_run and as_json:
+        raise click.UsageError("--json tells the result, and --dry-run has none: leave one of them out.")
     if asked["min_score"] is not None:
         options.refuse(frozenset({"max_drop"}), "--min-score, which says what may be lost: leave one of them out.")
     request = Request(
@@ -154,7 +157,10 @@ def optimize(
         declared=options.declared(task, labels, processor, tokenizer),
     )
     for line in _plan(planned):
-        click.echo(line, err=not dry_run)
+        if dry_run:
+            click.echo(line)
+        else:
+            say(line)
     if dry_run:
         return
     result = carry_out(planned, force=force)
@@ -171,7 +177,6 @@ def _plan(planned: Planned) -> list[str]:
     from ftc.search.links import key
 
     request = planned.request
-    budget = DEFAULT_BUDGETS_S[request.effort] if request.time_budget_s is None else request.time_budget_s
     limits = [f"--max-drop {request.max_drop:g}" if request.min_score is None else f"--min-score {request.min_score:g}"]
     given = (
         ("--max-size", request.max_size_bytes),
@@ -181,7 +186,7 @@ def _plan(planned: Planned) -> list[str]:
     limits += [f"{name} {most / 1e6:g}" for name, most in given if most is not None]
     limits += ["--strict"] if request.strict else []
     lines = [
-        f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {budget / 60:g} minutes",
+        f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {request.budget_s / 60:g} minutes",
         f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "
         "final score",
         f"1. {'as the recipe says' if planned.is_fixed else 'without training'}, each judged and timed:",
@@ -200,7 +205,7 @@ def _smaller(request: Request) -> list[str]:
     if request.objective is Objective.SIZE:
         return ["   no smaller networks, which are looked for by their speed: --recipe takes prune = {keep = 0.5}"]
     tiers = " and ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
-    lines = [f"2. networks pruned until they should be {tiers} as fast again, in a form that is among the fastest"]
+    lines = [f"2. networks pruned to be {tiers} as fast as the whole one, in one of the fastest forms"]
     if request.effort is not Effort.QUICK:
         lines.append(
             "3. the fastest that training may bring into the budget is taught by the checkpoint for the time left"
@@ -213,7 +218,7 @@ def _show(result: Result, artifacts: Path) -> None:
     from ftc.search.report import FILE_NAME
 
     show(result.board, None)
-    click.echo("\nall that was tried (speeds are ratios to the float ONNX export):")
+    click.echo("\nall that was tried (speeds are ratios to the float ONNX export, or without one to the checkpoint):")
     for row in result.rows:
         predicted = f"{row.predicted:.1f}x predicted, " if row.predicted is not None else ""
         measured = f"{row.measured:.2f}x" if row.measured is not None else "not timed"

@@ -77,7 +77,7 @@ class Building:
     def _limit_s(self, chain: Chain) -> float:
         """What it may take: what is left, or so long that it must hang if little is; a training, twice its time more.
 
-        What is built again, since it is gone, may take as long as it took.
+        What is built again, since it is gone, may take three times as long as it took.
         """
         asked = dict(chain[-1].options).get("time_budget_s", 0.0)
         before_s = _AGAIN * self.search.store.built_in([chain])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ftc.search.journal import Built, Failed
 from ftc.search.links import key
 from ftc.search.result import Row, refusal
-from ftc.search.store import TABLE
 
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
@@ -48,7 +47,7 @@ class Fates:
         store = self.search.store
         finished = [entry.key for entry in store.journal.entries if isinstance(entry, (Built, Failed))]
         planned = [name for name in map(key, self.search.planned.chains) if name in finished]
-        return [name for name in dict.fromkeys([*planned, *finished, *self.search.untried()]) if name != TABLE]
+        return list(dict.fromkeys([*planned, *finished, *self.search.untried()]))
 
     def _row(self, name: str, found: Artifact | None, as_twin: str | None) -> Row:
         store, standing = self.search.store, self._standing(found)
@@ -88,8 +87,10 @@ class Fates:
             return f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
         if search.store.timed(name) is not None:
             return search.contender(name).behind
-        if judged is not None and found.manifest.format != search.planned.root.manifest.format:
-            return "not compared: timing it beside the float export failed, or took too long"
+        if found.manifest.format != search.planned.root.manifest.format and not self._is_built_on(name):
+            if judged is None:
+                return "not judged: the search was stopped before"
+            return "not compared: timing it failed or took too long, or the search was stopped before"
         if judged is not None and not self._is_built_on(name):
             if judged.points > search.judging.allowed_points:
                 return f"went no further: loses {judged.points:.2f} points on the rows that judge"

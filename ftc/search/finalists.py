@@ -47,7 +47,7 @@ class Contender:
 
 
 def chosen(contenders: Sequence[Contender]) -> tuple[str, ...]:
-    """Keys of the best: first those of good hope, with a slot for the best of all; without any, only if all are so."""
+    """Keys of the best: those of good hope first, with a slot for the best of all; of no hope, where all are so."""
     ranked = sorted(contenders, key=lambda one: (one.hope, -one.merit))
     hopeful = [one for one in ranked if one.hope is not Hope.NONE] or ranked
     boldest = [max(hopeful, key=lambda one: one.merit)] if hopeful else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -176,9 +177,10 @@ class Journal:
 
 
 def set_aside(path: Path) -> None:
-    """Let a search begin anew; what its journal told of the time that making things took is kept beside it."""
+    """Let a search begin anew; its journals are kept, since they alone tell what making things took the first time."""
     if path.exists():
-        path.replace(path.with_suffix(".before.jsonl"))
+        places = (path.with_suffix(f".before-{number}.jsonl") for number in itertools.count(1))
+        path.replace(next(place for place in places if not place.exists()))
 
 
 def longest_s(directory: Path) -> Mapping[str, float]:

@@ -116,7 +116,7 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     else:
         say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
         if any(isinstance(entry, Failed) for entry in store.journal.entries):
-            say("what had failed is not tried again, a full disk or a kill included: --force searches anew")
+            say("what failed is not tried again, even after a full disk or a kill; --force searches anew")
     finalists = search.run()
     began = time.monotonic()
     board = _measured(search, finalists)

@@ -26,7 +26,7 @@ class Target(StrEnum):
 
 
 class Effort(StrEnum):
-    """How far a search goes, from post-training candidates alone to several trainings."""
+    """How far a search goes, from one pruned network without training to more shapes in more forms."""
 
     QUICK = "quick"
     BALANCED = "balanced"
@@ -124,10 +124,10 @@ class Request:
     def broken_by(self, size_bytes: float, peak_rss_bytes: float | None, p50_ns: float | None) -> str | None:
         """Which limit a candidate breaks, in words; None if it keeps them all, so far as is known."""
         if self.max_size_bytes is not None and size_bytes > self.max_size_bytes:
-            return f"has {size_bytes / 1e6:.3g} MB, more than --max-size {self.max_size_bytes / 1e6:g}"
+            return f"has {size_bytes / 1e6:.4g} MB, more than --max-size {self.max_size_bytes / 1e6:g}"
         if self.max_memory_bytes is not None and peak_rss_bytes is not None and peak_rss_bytes > self.max_memory_bytes:
             most = self.max_memory_bytes / 1e6
-            return f"takes {peak_rss_bytes / 1e6:.3g} MB of memory, more than --max-memory {most:g}"
+            return f"takes {peak_rss_bytes / 1e6:.4g} MB of memory, more than --max-memory {most:g}"
         if self.max_latency_ns is not None and p50_ns is not None and p50_ns > self.max_latency_ns:
-            return f"takes {p50_ns / 1e6:.3g} ms, more than --max-latency {self.max_latency_ns / 1e6:g}"
+            return f"takes {p50_ns / 1e6:.4g} ms, more than --max-latency {self.max_latency_ns / 1e6:g}"
         return None

@@ -30,7 +30,7 @@ _FINAL_SHARE = 0.1
 _LEAST_FINAL_S = 45.0
 
 _FIRST_SHARE = {Effort.QUICK: 0.5, Effort.BALANCED: 0.25, Effort.THOROUGH: 0.25}
-"""Of the budget, after which nothing more is begun that needs no training."""
+"""Of the budget, after which no more forms of the whole network are begun."""
 
 _SMALLER = 0.6
 """Of what bringing the whole network into a form takes, with a reserve: what it takes with a smaller one.
@@ -86,7 +86,7 @@ class Search:
         except KeyboardInterrupt:
             final_s = self.final_s()
             about = f", which takes about {counted(max(1, round(final_s / 60)), 'minute')}" if final_s else ""
-            say(f"stopping: the best so far is measured{about}; Ctrl-C again stops, for the same command to go on")
+            say(f"stopping: the best so far is measured{about}; Ctrl-C again stops at once; the same command goes on")
             return self._finalists()[0]
         return self.store.choose(FINALISTS, self._finalists).choice
 
@@ -151,10 +151,12 @@ class Search:
         return tuple(first.values())
 
     def is_fit(self, name: str) -> bool:
-        """Whether it is there, answers, and is not hopeless."""
+        """Whether it is there, was judged, and neither failed nor is hopeless."""
+        return self.store.of(name) is not None and self.store.judged(name) is not None and not self._is_out(name)
+
+    def _is_out(self, name: str) -> bool:
         judged = self.store.judged(name)
-        is_there = self.store.of(name) is not None and self.store.failed(name) is None
-        return is_there and judged is not None and judged.verdict != "hopeless"
+        return self.store.failed(name) is not None or (judged is not None and judged.verdict == "hopeless")
 
     def compared_with(self) -> Artifact:
         """The float export, unless it failed; then the checkpoint."""
@@ -210,7 +212,7 @@ class Search:
         ratios = self.candidates()
         if not ratios:
             built = [key(c) for c in self._distinct(self.planned.chains) if c != plan.REFERENCE]
-            return tuple(built[: finalists.SLOTS]), "nothing was timed", {}
+            return tuple(name for name in built if not self._is_out(name))[: finalists.SLOTS], "nothing was timed", {}
         known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
         return finalists.chosen(known), why, ratios

@@ -88,7 +88,7 @@ class Smaller:
             self.search.judging.judge(chain)
 
     def _predict(self, chain: Chain, speedup: float, forms: Sequence[Chain]) -> None:
-        """What a shape should reach in forms: as much more than the whole network in each, as in the table's form."""
+        """What a shape should reach in each form: the whole network's measured ratio times the shape's speed-up."""
         store = self.search.store
         for form in forms:
             timed, name = store.timed(key(form)), key(chain + form)
@@ -170,7 +170,8 @@ class Smaller:
         is_there = search.store.artifact(aim.chain) is not None
         if not is_there or not search.has_time(key(trained), seconds >= _LEAST_TRAINING_S):
             return
-        search.tell(f"training {key(aim.chain)} for {seconds / 60:.1f} minutes")
+        if search.store.artifact(trained) is None:
+            search.tell(f"training {key(aim.chain)} for {seconds / 60:.1f} minutes")
         self._predict(trained, aim.speedup, self.forms)
         search.building.make([trained])
         search.judging.judge(trained)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ftc.search.search import Search
 
 _TIMING_S = 8.0
-"""Of each short measurement; it tells candidates a tenth apart."""
+"""For each candidate of a short measurement; it tells those a tenth apart."""
 
 _MOST_S = 30.0
+"""For all of them."""
 
 _TIMED_ROWS = 64
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -137,9 +137,10 @@ class Processes:
         began = time.monotonic()
         if self._is_closed:
             return Done(order, None, "stopped", 0.0)
-        self._log.mkdir(parents=True, exist_ok=True)
-        with (self._log / f"{order.request['name']}.log").open("ab") as words:
+        with ExitStack() as stack:
             try:
+                self._log.mkdir(parents=True, exist_ok=True)
+                words = stack.enter_context((self._log / f"{order.request['name']}.log").open("wb"))
                 process = _started(words)
             except OSError as error:
                 return Done(order, None, f"its process could not be started: {error.strerror}", 0.0)

@@ -57,6 +57,25 @@ def test_a_winner_that_is_not_there_any_more_is_no_pass(tmp_path: Path) -> None:
     assert compare(new, old).gone == "other", "the other way round as well"
 
 
+def test_a_file_of_another_name_is_compared_as_the_same(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    shipped = measurement("int8", 2000)
+    shipped = replace(shipped, candidate=replace(shipped.candidate, sha256="f00d"))
+    write(run(measurement("torch", 8000), measurement("onnx", 4000), shipped), old)
+    slower = replace(measurement("other", 3000), candidate=replace(shipped.candidate, name="other"))
+    write(run(measurement("torch", 8000), measurement("onnx", 4000), slower, id="2"), new)
+    comparison = compare(old, new)
+    assert comparison.gone is None
+    assert {one.name: one.change for one in comparison.compared}["int8"] == "slower"
+
+
+def test_a_winner_that_is_gone_is_told_where_nothing_else_is_compared(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    write(run(measurement("onnx", 4000), measurement("int8", 2000)), old)
+    write(run(measurement("onnx", 4000), measurement("other", 2000), id="2"), new)
+    assert compare(old, new).gone == "int8"
+
+
 def test_a_newer_run_that_was_interrupted_is_not_passed_over(tmp_path: Path) -> None:
     old, new = released(tmp_path / "old", 2000), released(tmp_path / "new", 2000)
     write(run(measurement("torch", 8000), id="killed"), new, finished=False)

@@ -59,7 +59,7 @@ def test_no_more_are_made_than_a_training_sees(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("example", [("a", "b"), np.zeros((4, 4, 3), np.uint8)])
 def test_pairs_and_images_are_refused(example: object) -> None:
-    with pytest.raises(InputError, match="makes texts of single texts"):
+    with pytest.raises(InputError, match="splices single texts"):
         with_splices(rows(example, example), 1, 0)
 
 
