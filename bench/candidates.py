@@ -31,9 +31,11 @@ def select(
     """
     chosen = _opened(paths, declared or Declared()) or find_artifacts(artifacts)
     if not chosen:
+        searched = artifacts / "search"
         raise InputError(
             f"{artifacts} holds no artifacts. Make one first: ftc quantize CHECKPOINT; or name their "
             "directory with --artifacts, or what to measure as arguments."
+            + (f" Those of ftc optimize lie in {searched}." if searched.is_dir() else "")
         )
     family, files = _apart(_unique(chosen))
     _check_one_root(family)

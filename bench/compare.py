@@ -171,7 +171,7 @@ def _last(path: Path, which: str) -> Run:
     if runs[-1] is not run:
         raise InputError(
             f"the last run of {path}, {which} of the two, that of {runs[-1].started}, was interrupted: finish it with "
-            "ftc bench --resume, or measure again."
+            f"ftc bench --resume -o {path} and the options of that run, or measure again."
         )
     if not run.is_complete:
         raise InputError(f"in the last run of {path}, that of {run.started}, every candidate failed.")

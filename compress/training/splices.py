@@ -40,7 +40,7 @@ def with_splices(data: Dataset, times: int, seed: int) -> Dataset:
         raise InputError(
             f"--augment {times} splices single texts, and {data.source} holds pairs or images: leave it out."
         )
-    texts = [str(text).strip() for text in data.examples]
+    texts = [text for text in (str(text).strip() for text in data.examples) if text]
     random = np.random.default_rng((seed, _SPLICED))
     made = []
     for number in range(min(times * len(texts), _MOST)):

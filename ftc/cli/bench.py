@@ -264,11 +264,10 @@ def bench(
         caution(f"{data} shows no labels, so accuracy is not measured. Name their column with --label-column.")
     # a ranking of models that lie elsewhere is not that of the artifacts, whose winner `ftc package` takes
     made = [candidate for candidate in candidates if not candidate.manifest.is_root]
-    of_these = made and all(candidate.path.resolve().parent == artifacts.resolve() for candidate in made)
+    apart = [one.path for one in made if not one.path.resolve().is_relative_to(artifacts.resolve())]
+    of_these = made and not apart
     if not (of_these or output):
-        elsewhere = next(
-            (one.path for one in made if one.path.resolve().parent != artifacts.resolve()), candidates[0].path
-        )
+        elsewhere = next(iter(apart), candidates[0].path)
         say(f"the results are not kept, since {elsewhere} does not lie in {artifacts}: -o FILE keeps them.")
     path = output or (kept if of_these else None)
     board = run(candidates, data=dataset, options=wanted, results_path=path, resumed=resume)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ftc.declared import Declared
     from ftc.search.links import Chain
     from ftc.search.request import Request
-    from ftc.search.search import Search
+    from ftc.search.search import FINALISTS, Search
     from ftc.search.workshop import Workshop
 
 _LOCK = "lock"
@@ -121,7 +121,10 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     began = time.monotonic()
     board = _measured(search, finalists)
     best, _, reason = choose(board, planned.request, search.untried())
-    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
+    if finalists or store.decided(FINALISTS) is not None:
+        store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
+    else:
+        say("stopped before anything was built: the same command goes on")
     return _result(search, board)
 
 

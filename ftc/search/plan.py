@@ -67,7 +67,7 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
         if mode == "dynamic" and convolutional:
             skipped.append(Skipped(name, "convolutions run slower in dynamic INT8 than in float"))
         elif (to, mode) != ("onnx", "dynamic") and request.effort is Effort.QUICK and _is_one_enough(root, request):
-            skipped.append(Skipped(name, "the time goes into a smaller network (--preset balanced tries both)"))
+            skipped.append(Skipped(name, "the time goes into a smaller network (--preset balanced tries it)"))
         elif (to, mode) == ("tflite", "static") and _is_text(root) and not _has_time_for_all(request):
             skipped.append(Skipped(name, "slower for texts than dynamic INT8, and minutes to make (--preset thorough)"))
         elif (missing := _missing(root, to, mode)) is not None:

@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import psutil
 
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 from ftc.machine import memory_limit_bytes
 
 _PACKAGES = str(Path(__file__).resolve().parents[2])
@@ -79,6 +79,7 @@ class Workshop(Protocol):
         """Work on all of them, side by side where there is room; each comes as soon as it is done.
 
         :raises InputError: if what is searched changed meanwhile
+        :raises RunError: if what the work prints cannot be written
         """
         ...
 
@@ -133,14 +134,26 @@ class Processes:
                 _end(process)
             pool.shutdown()
 
+    def _words_of(self, order: Order) -> IO[bytes]:
+        """The file for what a piece of work prints.
+
+        :raises RunError: if it cannot be written: that says nothing of the work, and is no failure of it
+        """
+        path = self._log / f"{order.request['name']}.log"
+        try:
+            self._log.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {path}: {error.strerror}. Mend that, and the same command goes on."
+            ) from error
+
     def _one(self, order: Order, memory_bytes: int) -> Done:
         began = time.monotonic()
         if self._is_closed:
             return Done(order, None, "stopped", 0.0)
-        with ExitStack() as stack:
+        with self._words_of(order) as words:
             try:
-                self._log.mkdir(parents=True, exist_ok=True)
-                words = stack.enter_context((self._log / f"{order.request['name']}.log").open("wb"))
                 process = _started(words)
             except OSError as error:
                 return Done(order, None, f"its process could not be started: {error.strerror}", 0.0)

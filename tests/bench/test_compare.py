@@ -79,7 +79,7 @@ def test_a_winner_that_is_gone_is_told_where_nothing_else_is_compared(tmp_path: 
 def test_a_newer_run_that_was_interrupted_is_not_passed_over(tmp_path: Path) -> None:
     old, new = released(tmp_path / "old", 2000), released(tmp_path / "new", 2000)
     write(run(measurement("torch", 8000), id="killed"), new, finished=False)
-    with pytest.raises(InputError, match="was interrupted: finish it with ftc bench --resume"):
+    with pytest.raises(InputError, match=r"was interrupted: finish it with ftc bench --resume -o .*new and"):
         compare(old, new)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ftc.errors import InputError
+from ftc.errors import InputError, RunError
 from ftc.search import workshop
 from ftc.search.workshop import Order, Processes
 
@@ -83,6 +83,12 @@ def test_what_wants_more_than_its_part_is_done_again_alone(jobs: Path, monkeypat
 def test_a_process_that_cannot_be_started_ends_alone(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workshop.sys, "executable", str(jobs / "nothing"))
     assert done(jobs, order("fine"))["fine"] == "its process could not be started: No such file or directory"
+
+
+def test_words_that_cannot_be_kept_are_no_failure_of_the_work(jobs: Path) -> None:
+    (jobs / "logs").write_text("in the way")
+    with pytest.raises(RunError, match=r"cannot write to .*logs/fine\.log: File exists\. Mend that"):
+        done(jobs, order("fine"))
 
 
 def test_work_side_by_side(jobs: Path) -> None:

@@ -46,6 +46,12 @@ def test_texts_without_spaces_are_cut_between_letters() -> None:
     assert len({*made}) > 10
 
 
+def test_of_empty_texts_none_are_made() -> None:
+    assert with_splices(rows("", "a b", " "), 2, 0).examples[:3] == ("", "a b", " ")
+    assert len(with_splices(rows("", "a b", " "), 2, 0)) == 5
+    assert len(with_splices(rows("", " "), 2, 0)) == 2
+
+
 def test_labels_do_not_go_with_them() -> None:
     labelled = Dataset(("a b", "c d"), np.array([0, 1]), "rows.csv", "rows", rows("a").columns, ("no", "yes"))
     assert with_splices(labelled, 1, 0).labels is None
