@@ -12,6 +12,7 @@ from ftc.cli import options
 from ftc.search.request import Effort, Objective, Request, Target
 
 if TYPE_CHECKING:
+    from ftc.search.bounds import Bounds
     from ftc.search.prepare import Planned
     from ftc.search.result import Result
 
@@ -64,7 +65,9 @@ if TYPE_CHECKING:
 @click.option(
     "--time-budget", type=options.Duration(), metavar="TIME", help="All of it: 4m, 20m.  [default: by preset]"
 )
-@click.option("--recipe", type=options.DIRECTORY, metavar="FILE", help="Build just the candidates of this TOML file.")
+@click.option(
+    "--recipe", type=options.DIRECTORY, metavar="FILE", help="Just these candidates, or a search held to these."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of one model call.  [default: all cores]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every sample.")
@@ -121,6 +124,12 @@ def optimize(
     prune = {keep = 0.5}
     distill = {time_budget = 300}
     quantize = {to = "tflite", mode = "dynamic"}
+
+    \b
+    Or it holds the search to some forms, and to no pruning or no training:
+    [search]
+    forms = [{to = "onnx", mode = "dynamic"}, {to = "onnx", mode = "static"}]
+    distill = false
     """
     from bench.page.write import check
     from bench.results import FILE_NAME as RESULTS
@@ -194,19 +203,21 @@ def _plan(planned: Planned) -> list[str]:
         *(f"     not {one.what}: {one.why}" for one in planned.skipped),
     ]
     if not planned.is_fixed and plan.can_prune(planned.root):
-        lines += _smaller(request)
+        lines += _smaller(request, planned.bounds)
     return [*lines, "last: the best few on the rows of the final score"]
 
 
-def _smaller(request: Request) -> list[str]:
+def _smaller(request: Request, bounds: Bounds) -> list[str]:
     """What would be tried of smaller networks, in words."""
     from ftc.search import plan
 
+    if not bounds.prune:
+        return ["   no smaller networks, as the recipe says"]
     if request.objective is Objective.SIZE:
         return ["   no smaller networks, which are looked for by their speed: --recipe takes prune = {keep = 0.5}"]
     tiers = " and ".join(f"{tier:g}x" for tier in plan.TIERS[request.effort])
     lines = [f"2. networks pruned to be {tiers} as fast as the whole one, in one of the fastest forms"]
-    if request.effort is not Effort.QUICK:
+    if request.effort is not Effort.QUICK and bounds.distill:
         lines.append(
             "3. the fastest that training may bring into the budget is taught by the checkpoint for the time left"
         )

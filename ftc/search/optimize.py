@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
     from ftc.data import Columns
     from ftc.declared import Declared
+    from ftc.search.bounds import Bounds
     from ftc.search.links import Chain
     from ftc.search.request import Request
     from ftc.search.search import FINALISTS, Search
@@ -35,7 +36,7 @@ def optimize(
     final: str | Path | None = None,
     request: Request | None = None,
     artifacts: Path = Path("artifacts"),
-    recipe: Sequence[Chain] = (),
+    recipe: Sequence[Chain] | Bounds = (),
     columns: Columns | None = None,
     split: str | None = None,
     final_split: str | None = None,
@@ -50,7 +51,7 @@ def optimize(
     :param data: labelled rows to tune on; a part of them judges
     :param final: labelled rows that give the final score, and with a least score what the checkpoint has above it; None
         sets a tenth of `data` apart, at most 2,000 rows
-    :param recipe: the candidates, where they are not to be found by the search
+    :param recipe: the candidates, where they are not to be found by the search, or what it is held to
     :param split: of `data`, where that has several
     :param final_split: of `final`
     :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it

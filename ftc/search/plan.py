@@ -14,6 +14,7 @@ from ftc.tasks import TASKS
 if TYPE_CHECKING:
     from compress.steps import Mode
     from ftc.artifact import Artifact
+    from ftc.search.bounds import Bounds
     from ftc.search.request import Request
 
 REFERENCE: Chain = (link("export", to="onnx"),)
@@ -46,30 +47,40 @@ class Skipped:
     why: str
 
 
-def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
-    """The candidates that need no training and no pruning, the reference first."""
-    from compress.convolutional import is_convolutional
+def post_training(
+    root: Artifact, request: Request, bounds: Bounds | None = None
+) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
+    """The candidates that need no training and no pruning, the reference first.
+
+    :param bounds: forms that it names are tried however unlikely they are to win, and no others
+    :raises InputError: if nothing quantizes the checkpoint, or not as the bounds say
+    """
     from compress.route import modes
 
     chains: list[Chain] = []
     skipped: list[Skipped] = []
-    convolutional = is_convolutional(root)
     if (missing := _missing(root, "onnx", None)) is None:
         chains.append(REFERENCE)
     else:
         skipped.append(Skipped("the float ONNX export, which speeds are compared with", missing))
-    for to, mode in modes(root.manifest.format):
+    asked = bounds.forms if bounds is not None else None
+    known = tuple(modes(root.manifest.format))
+    if unknown := [form for form in asked or () if form not in known]:
+        there = ", ".join(f"{mode} to {to}" for to, mode in known)
+        raise InputError(
+            f"the recipe's forms: nothing makes a {unknown[0][1]} quantization to {unknown[0][0]} of "
+            f"{root.manifest.format}; there are {there}."
+        )
+    for to, mode in known:
+        if asked is not None and (to, mode) not in asked:
+            continue
         if request.target is Target.EDGE and to != "tflite":
             continue
-        if mode not in ("dynamic", "static") and request.objective is not Objective.SIZE:
+        if asked is None and mode not in ("dynamic", "static") and request.objective is not Objective.SIZE:
             continue  # weights of 16 bits are computed with in 32: smaller, and no faster
         name = f"{to}, {mode} INT8"
-        if mode == "dynamic" and convolutional:
-            skipped.append(Skipped(name, "convolutions run slower in dynamic INT8 than in float"))
-        elif (to, mode) != ("onnx", "dynamic") and request.effort is Effort.QUICK and _is_one_enough(root, request):
-            skipped.append(Skipped(name, "the time goes into a smaller network (--preset balanced tries it)"))
-        elif (to, mode) == ("tflite", "static") and _is_text(root) and not _has_time_for_all(request):
-            skipped.append(Skipped(name, "slower for texts than dynamic INT8, and minutes to make (--preset thorough)"))
+        if asked is None and (why := _unlikely(to, mode, root, request)) is not None:
+            skipped.append(Skipped(name, why))
         elif (missing := _missing(root, to, mode)) is not None:
             skipped.append(Skipped(name, missing))
         else:
@@ -81,6 +92,19 @@ def post_training(root: Artifact, request: Request) -> tuple[tuple[Chain, ...], 
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def _unlikely(to: str, mode: Mode, root: Artifact, request: Request) -> str | None:
+    """Why a quantization is not tried unless it is asked for; None if it is."""
+    from compress.convolutional import is_convolutional
+
+    if mode == "dynamic" and is_convolutional(root):
+        return "convolutions run slower in dynamic INT8 than in float"
+    if (to, mode) != ("onnx", "dynamic") and request.effort is Effort.QUICK and _is_one_enough(root, request):
+        return "the time goes into a smaller network (--preset balanced tries it)"
+    if (to, mode) == ("tflite", "static") and _is_text(root) and not _has_time_for_all(request):
+        return "slower for texts than dynamic INT8, and minutes to make (--preset thorough)"
+    return None
 
 
 def _is_one_enough(root: Artifact, request: Request) -> bool:

@@ -17,6 +17,7 @@ from ftc.declared import SELF_DESCRIBED, Declared
 from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
+from ftc.search.bounds import Bounds
 from ftc.search.journal import Begun
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
@@ -38,6 +39,7 @@ class Planned:
 
     :param chains: what is tried first, or all that is tried where a recipe was given
     :param is_fixed: whether a recipe gave them
+    :param bounds: what a recipe holds the search to
     :param final: the rows of the final score
     :param artifacts: the directory of the results
     :param search: its id: by the checkpoint, the rows, the request, the machine and what is tried first
@@ -52,6 +54,7 @@ class Planned:
     chains: tuple[Chain, ...]
     skipped: tuple[plan.Skipped, ...]
     is_fixed: bool
+    bounds: Bounds
     artifacts: Path
     search: str
 
@@ -82,7 +85,7 @@ def prepare(
     final: str | Path | None = None,
     request: Request | None = None,
     artifacts: Path = Path("artifacts"),
-    recipe: Sequence[Chain] = (),
+    recipe: Sequence[Chain] | Bounds = (),
     columns: Columns | None = None,
     split: str | None = None,
     final_split: str | None = None,
@@ -137,17 +140,20 @@ def prepare(
                 f"only {counted(len(part), 'row')} {what}: one of them weighs {100 / len(part):.1f} points. More rows "
                 "there tell smaller drops."
             )
-    chains, skipped = plan.post_training(root, request) if not recipe else ((), ())
-    if recipe:
-        for number, chain in enumerate(recipe, 1):
+    bounds, fixed = (recipe, ()) if isinstance(recipe, Bounds) else (Bounds(), recipe)
+    chains, skipped = plan.post_training(root, request, bounds) if not fixed else ((), ())
+    if fixed:
+        for number, chain in enumerate(fixed, 1):
             plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
-        chains = tuple(plan.with_export(root, chain) for chain in recipe)
-    if recipe and plan.REFERENCE not in chains:
+        chains = tuple(plan.with_export(root, chain) for chain in fixed)
+    if fixed and plan.REFERENCE not in chains:
         chains = (plan.REFERENCE, *chains)
     rows = (parts.tuning.fingerprint, scored.fingerprint)
-    tried = ("recipe" if recipe else "search", *map(key, chains))
+    tried = ("recipe" if fixed else repr(bounds), *map(key, chains))
     search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request.threads), *tried)))
-    return Planned(root, declared, request, source, parts, scored, chains, skipped, bool(recipe), artifacts, search)
+    return Planned(
+        root, declared, request, source, parts, scored, chains, skipped, bool(fixed), bounds, artifacts, search
+    )
 
 
 def _check_results(artifacts: Path) -> None:

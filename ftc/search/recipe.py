@@ -1,4 +1,4 @@
-"""A recipe: the candidates that a search builds, in a TOML file, instead of those that it would think of."""
+"""A recipe: the candidates that a search builds instead of those that it would think of, or what it is held to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any, cast
 
 from ftc.errors import InputError
+from ftc.search.bounds import Bounds
 from ftc.search.links import OPTIONS, VERBS, Chain, Link, Value
 
 _EXAMPLE = """[[candidate]]
 prune = {keep = 0.5}
 quantize = {to = "tflite", mode = "dynamic"}"""
 
+_BOUNDS = """[search]
+forms = [{to = "onnx", mode = "dynamic"}]
+distill = false"""
+
 _NEEDED = {"export": ("to",), "quantize": ("to", "mode")}
 
 
-def read(path: Path) -> tuple[Chain, ...]:
-    """The chains of a recipe, in its order.
+def read(path: Path) -> tuple[Chain, ...] | Bounds:
+    """The chains of a recipe, in its order, or what it holds the search to.
 
     :raises InputError: if the file cannot be read or says anything that is not known
     """
@@ -28,10 +33,36 @@ def read(path: Path) -> tuple[Chain, ...]:
         raise InputError(f"{path}: {error.strerror}.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}.") from error
+    if set(told) == {"search"}:
+        return _bounds(told["search"], f"{path}, search")
     candidates = told.get("candidate")
     if set(told) != {"candidate"} or not isinstance(candidates, list) or not candidates:
-        raise InputError(f"{path}: a recipe is a list of candidates, such as\n{_EXAMPLE}")
+        raise InputError(
+            f"{path}: a recipe is a list of candidates, such as\n{_EXAMPLE}\n"
+            f"or what a search is held to, such as\n{_BOUNDS}"
+        )
     return tuple(_chain(candidate, f"{path}, candidate {number}") for number, candidate in enumerate(candidates, 1))
+
+
+def _bounds(told: Any, where: str) -> Bounds:
+    if not isinstance(told, dict) or not told:
+        raise InputError(f"{where} says nothing; it holds a search to something, such as\n{_BOUNDS}")
+    if unknown := sorted(set(told) - {"forms", "prune", "distill"}):
+        raise InputError(f"{where} has no {unknown[0]!r}; it has forms, prune and distill.")
+    for name in ("prune", "distill"):
+        if type(told.get(name, True)) is not bool:
+            raise InputError(f"{where}: {name} = {told[name]!r} is no {_KINDS[bool]}.")
+    forms = told.get("forms")
+    if forms is None:
+        return Bounds(None, told.get("prune", True), told.get("distill", True))
+    if not isinstance(forms, list) or not forms or not all(map(_is_form, forms)):
+        raise InputError(f"{where}: forms = {forms!r} is no list of formats and modes, such as\n{_BOUNDS}")
+    pairs = dict.fromkeys((form["to"], form["mode"]) for form in forms)
+    return Bounds(tuple(pairs), told.get("prune", True), told.get("distill", True))
+
+
+def _is_form(form: Any) -> bool:
+    return isinstance(form, dict) and set(form) == {"to", "mode"} and all(isinstance(v, str) for v in form.values())
 
 
 def _chain(candidate: Any, where: str) -> Chain:

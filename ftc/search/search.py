@@ -93,7 +93,8 @@ class Search:
     def _is_for_smaller(self) -> bool:
         """Whether smaller networks are looked for."""
         planned = self.planned
-        return not planned.is_fixed and planned.request.objective is not Objective.SIZE and plan.can_prune(planned.root)
+        is_asked = not planned.is_fixed and planned.bounds.prune and planned.request.objective is not Objective.SIZE
+        return is_asked and plan.can_prune(planned.root)
 
     def left_s(self) -> float:
         """What is left of the budget, less what the final measurement needs."""

@@ -73,7 +73,8 @@ class Smaller:
         is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
         if is_cheap:
             self._finish_untrained(shapes)
-        if effort is not Effort.QUICK and (aim := self._aim(shapes, speeds)) is not None:
+        trains = effort is not Effort.QUICK and search.planned.bounds.distill
+        if trains and (aim := self._aim(shapes, speeds)) is not None:
             self._look([aim])
             self._train(aim)
         if not is_cheap:

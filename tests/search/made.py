@@ -17,6 +17,7 @@ from ftc.declared import Declared
 from ftc.manifest import Ancestor, Facts, Manifest, RunInstructions, StepRecord, TensorSpec
 from ftc.preprocessing import TextPreprocessing
 from ftc.search import plan
+from ftc.search.bounds import Bounds
 from ftc.search.journal import Built, Journal, Judged, Timed
 from ftc.search.links import Chain, digest, key, link
 from ftc.search.parts import Parts, Source
@@ -121,6 +122,7 @@ def search(
         chains=(plan.REFERENCE, *first),
         skipped=(),
         is_fixed=False,
+        bounds=Bounds(),
         artifacts=place,
         search="made",
     )

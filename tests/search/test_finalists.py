@@ -9,10 +9,12 @@ import pytest
 
 from bench import screening
 from ftc.search import plan
+from ftc.search.bounds import Bounds
 from ftc.search.journal import Decided, Timed
 from ftc.search.links import key, link
 from ftc.search.request import Objective, Request
 from ftc.search.search import Search
+from ftc.search.smaller import Smaller
 from ftc.search.timing import Timing
 from tests.search import made
 from tests.search.made import DYNAMIC, STATIC, Idle, pruned
@@ -34,6 +36,22 @@ def test_a_network_without_time_to_be_finished_again_stays_a_candidate(tmp_path:
         made.know(search, chain, ratio, at=59.0)
     search.finish(pruned(0.5)[:1], [DYNAMIC])
     assert search.candidates() == {key(DYNAMIC): 2.0, key(pruned(0.5)): 3.0}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "forms"), [(Bounds(), [(DYNAMIC,)]), (Bounds(distill=False), [(DYNAMIC,)]), (Bounds(prune=False), [])]
+)
+def test_smaller_networks_are_looked_for_unless_a_recipe_leaves_them_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Bounds, forms: list[object]
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(Smaller, "run", lambda self: looked.append(self.forms))
+    monkeypatch.setattr(Search, "_compare", lambda _self, _chains: None)
+    search = made.search(tmp_path, Request(), (DYNAMIC,), bounds=bounds)
+    made.know(search, plan.REFERENCE, 1.0)
+    made.know(search, DYNAMIC, 2.0)
+    search.run()
+    assert looked == forms
 
 
 @pytest.mark.parametrize(("left_s", "is_finished"), [(18.0, True), (12.0, False)])

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftc.artifact import Artifact
+from ftc.errors import InputError
 from ftc.search import plan
+from ftc.search.bounds import Bounds
 from ftc.search.links import key
 from ftc.search.plan import REFERENCE
 from ftc.search.request import Effort, Objective, Request, Target
@@ -42,6 +44,25 @@ def test_a_convolutional_model_is_not_quantized_dynamically(image_root: Artifact
     chains, skipped = plan.post_training(image_root, Request())
     assert not any("dynamic" in key(chain) for chain in chains)
     assert any("dynamic" in one.what and "slower" in one.why for one in skipped)
+
+
+def test_forms_that_a_recipe_names_are_tried_and_no_others(text_root: Artifact) -> None:
+    asked = Bounds((("onnx", "dynamic"), ("tflite", "static")))
+    for effort in (Effort.QUICK, Effort.BALANCED):
+        chains, skipped = plan.post_training(text_root, Request(effort=effort), asked)
+        assert [key(chain).rpartition(" | ")[2] for chain in chains] == [
+            "export --to onnx",
+            "quantize --mode dynamic --to onnx",
+            "quantize --mode static --to tflite",
+        ]
+        assert skipped == ()
+
+
+def test_forms_that_nothing_makes_are_refused(text_root: Artifact) -> None:
+    with pytest.raises(
+        InputError, match=r"nothing makes a tiny quantization to onnx of huggingface; there are .*static to"
+    ):
+        plan.post_training(text_root, Request(), Bounds((("onnx", "tiny"),)))
 
 
 def test_an_edge_device_runs_tflite_alone(text_root: Artifact) -> None:

@@ -16,10 +16,11 @@ from bench.results import held
 from ftc import machine
 from ftc.data import Columns
 from ftc.errors import InputError
-from ftc.search import building, optimize
+from ftc.search import building, optimize, plan
 from ftc.search import prepare as module
+from ftc.search.bounds import Bounds
 from ftc.search.journal import Ended
-from ftc.search.links import link
+from ftc.search.links import key, link
 from ftc.search.parts import Source
 from ftc.search.request import Request, Target
 from tests.conftest import IMAGE_LABELS, WORDS
@@ -63,6 +64,14 @@ def test_another_processor_or_library_is_another_search(prepare: Prepare, monkey
         assert prepare().search != here
     monkeypatch.setattr("compress.apply.versions", lambda: {"onnxruntime": "0.1"})
     assert prepare().search != here
+
+
+def test_what_a_recipe_holds_a_search_to_makes_it_another(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "post_training", lambda *_: ((plan.REFERENCE, DYNAMIC), ()))
+    found = [prepare(recipe=recipe) for recipe in ((DYNAMIC,), (), Bounds(distill=False), Bounds(prune=False))]
+    assert len({key(chain) for one in found for chain in one.chains}) == 2, "all of them try the same first"
+    assert len({one.search for one in found}) == 4
+    assert [one.is_fixed for one in found] == [True, False, False, False]
 
 
 def test_a_checkpoint_trained_anew_and_other_libraries_have_places_of_their_own(

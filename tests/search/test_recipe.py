@@ -8,6 +8,7 @@ import pytest
 
 from ftc.errors import InputError
 from ftc.search import recipe
+from ftc.search.bounds import Bounds
 from ftc.search.links import key
 
 
@@ -31,11 +32,23 @@ def test_candidates_are_chains_of_commands(tmp_path: Path) -> None:
             """,
         )
     )
+    assert isinstance(chains, tuple)
     assert [key(chain) for chain in chains] == [
         "quantize --mode dynamic --to onnx",
         "prune --layers 4 | prune --keep 0.5 | distill --alpha 0.5 --time-budget 600s"
         " | quantize --lengths 16,32 --mode dynamic --to tflite",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("distill = false", Bounds(None, True, False)),
+        ("prune = false\nforms = [{to = 'tflite', mode = 'static'}]", Bounds((("tflite", "static"),), False, True)),
+    ],
+)
+def test_a_search_can_be_held_to_a_part(tmp_path: Path, text: str, bounds: Bounds) -> None:
+    assert recipe.read(written(tmp_path / "recipe.toml", f"[search]\n{text}\n")) == bounds
 
 
 @pytest.mark.parametrize(
@@ -57,6 +70,13 @@ def test_candidates_are_chains_of_commands(tmp_path: Path) -> None:
         ("[[candidate]]\nexport = {to = 'tflite', lengths = [1.5]}", "is no list of whole numbers"),
         ("[[candidate]]\ndistill = {time_budget = 'soon'}\nexport = {to = 'onnx'}", "'soon' is no time"),
         ("[[candidate", "is no TOML"),
+        ("[search]", "search says nothing"),
+        ("search = 3", "search says nothing"),
+        ("[search]\nkeep = 0.5", "search has no 'keep'; it has forms, prune and distill"),
+        ("[search]\ndistill = 'no'", "distill = 'no' is no true or false"),
+        ("[search]\nforms = []", "forms = [] is no list of formats and modes"),
+        ("[search]\nforms = [{to = 'onnx'}]", "is no list of formats and modes"),
+        ("[search]\nprune = false\n[[candidate]]\nexport = {to = 'onnx'}", "a recipe is a list of candidates"),
         ("[[candidate]]\nexport = []", "candidate 1 is empty"),
     ],
 )

@@ -89,7 +89,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements that take a fraction of a second, and one form beside the reference."""
     monkeypatch.setattr(timing, "_TIMING_S", 0.3)
     monkeypatch.setattr(pace, "timing_s", lambda _budget_s: 0.3)
-    monkeypatch.setattr(plan, "post_training", lambda _root, _request: ((plan.REFERENCE, DYNAMIC), ()))
+    monkeypatch.setattr(plan, "post_training", lambda *_: ((plan.REFERENCE, DYNAMIC), ()))
 
 
 def searched(

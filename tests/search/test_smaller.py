@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ftc.search import smaller
+from ftc.search.bounds import Bounds
+from ftc.search.judging import Judging
 from ftc.search.links import key
 from ftc.search.request import Request
 from ftc.search.search import Search
@@ -81,6 +84,21 @@ def test_a_network_that_there_is_no_time_to_train_is_among_the_untried(
     Smaller(search, (DYNAMIC,))._train(aim)
     (untried,) = search.untried()
     assert untried.startswith("prune --keep 0.5 | distill")
+
+
+@pytest.mark.parametrize("distill", [True, False])
+def test_none_is_trained_where_a_recipe_leaves_training_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distill: bool
+) -> None:
+    search = made.search(tmp_path, Request(), (DYNAMIC,), bounds=Bounds(distill=distill))
+    made.know(search, DYNAMIC, 2.0)
+    trained: list[Shape] = []
+    monkeypatch.setattr(smaller, "speeds_of", lambda *_: ByOperations())
+    monkeypatch.setattr(Judging, "judge", lambda _self, _chain: None)
+    monkeypatch.setattr(Smaller, "_aim", lambda _self, tried, _speeds: tried[0])
+    monkeypatch.setattr(Smaller, "_train", lambda _self, aim: trained.append(aim))
+    Smaller(search, (DYNAMIC,)).run()
+    assert len(trained) == distill
 
 
 def test_the_fastest_that_training_may_bring_back_is_trained(tmp_path: Path) -> None:
