@@ -102,10 +102,10 @@ def compare(old: Path, new: Path) -> Comparison:
     before, after = judge_of(then), judge_of(now)
     anchor = _anchor(before, after, old, new)
     earlier = _ratios(before, anchor)
-    before_names = _renamed(then, now)
-    later = {before_names.get(name, name): ratio for name, ratio in _ratios(after, anchor).items()}
+    older = _renamed(then, now)
+    later = {older.get(name, name): ratio for name, ratio in _ratios(after, anchor).items()}
     compared = tuple(_compared(name, earlier[name], later[name]) for name in earlier if name in later)
-    known = {before_names.get(name, name): measured for name, measured in _named(now).items()}
+    known = {older.get(name, name): measured for name, measured in _named(now).items()}
     failed = tuple((name, m.failure) for name, m in known.items() if m.failure and name in earlier)
     won = rank(then).winner
     gone = won.name if won is not None and won.name in earlier and won.name not in known else None

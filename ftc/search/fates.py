@@ -80,7 +80,7 @@ class Fates:
             behind = f"behind {self.best.candidate.name}: see the leaderboard"
             return refusal(standing, self.board, search.planned.request) or behind
         if failure is not None:
-            return failure if failure.startswith("no time") else f"failed: {failure}"
+            return f"failed: {failure}"
         if found is None:
             return "no time left to try it" if name in search.untried() else "no longer there, where it was built"
         if judged is not None and judged.verdict == "hopeless":

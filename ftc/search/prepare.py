@@ -141,19 +141,24 @@ def prepare(
                 "there tell smaller drops."
             )
     bounds, fixed = (recipe, ()) if isinstance(recipe, Bounds) else (Bounds(), recipe)
-    chains, skipped = plan.post_training(root, request, bounds) if not fixed else ((), ())
-    if fixed:
-        for number, chain in enumerate(fixed, 1):
-            plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
-        chains = tuple(plan.with_export(root, chain) for chain in fixed)
-    if fixed and plan.REFERENCE not in chains:
-        chains = (plan.REFERENCE, *chains)
+    chains, skipped = (_fixed(root, fixed, request), ()) if fixed else plan.post_training(root, request, bounds)
     rows = (parts.tuning.fingerprint, scored.fingerprint)
     tried = ("recipe" if fixed else repr(bounds), *map(key, chains))
     search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request.threads), *tried)))
     return Planned(
         root, declared, request, source, parts, scored, chains, skipped, bool(fixed), bounds, artifacts, search
     )
+
+
+def _fixed(root: Artifact, recipe: Sequence[Chain], request: Request) -> tuple[Chain, ...]:
+    """The candidates of a recipe, and the reference.
+
+    :raises InputError: if one of them leads nowhere
+    """
+    for number, chain in enumerate(recipe, 1):
+        plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
+    chains = tuple(plan.with_export(root, chain) for chain in recipe)
+    return chains if plan.REFERENCE in chains else (plan.REFERENCE, *chains)
 
 
 def _check_results(artifacts: Path) -> None:

@@ -125,8 +125,7 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
 
 def _timed_table(search: Search, form: Chain) -> Decided | None:
     """The table as it is timed now; None if that failed, or there is no time to use it. Either is written down."""
-    if search.left_s() <= 0:
-        search.fail(TABLE, "no time is left to build what it would promise", 0.0)
+    if not search.has_time(TABLE, search.left_s() > 0):
         return None
     options: Mapping[str, object] = dict(form[-1].options)
     task, layers = open_task(search.planned.root), _layers_of(search.planned.root)

@@ -79,7 +79,9 @@ def test_a_network_that_was_not_finished_for_want_of_time_stays_so(
         assert worked(again) == []
 
 
-def test_a_latency_table_that_failed_is_not_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_latency_table_that_there_was_no_time_for_is_not_timed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(speeds, "has_attention", lambda _root: True)
     monkeypatch.setattr(speeds, "_layers_of", lambda _root: 6)
     for left_s in (0.0, 1000.0):
@@ -87,4 +89,14 @@ def test_a_latency_table_that_failed_is_not_timed_again(tmp_path: Path, monkeypa
         monkeypatch.setattr(Search, "left_s", lambda _self, left_s=left_s: left_s)
         assert speeds.speeds_of(again, DYNAMIC) is None
         assert worked(again) == []
-        assert again.store.failed(TABLE) == "no time is left to build what it would promise"
+        assert again.untried() == (TABLE,)
+
+
+def test_a_latency_table_that_failed_is_not_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speeds, "has_attention", lambda _root: True)
+    monkeypatch.setattr(speeds, "_layers_of", lambda _root: 6)
+    search(tmp_path, 600).fail(TABLE, "took longer than 60 s", 60.0)
+    again = search(tmp_path, 600)
+    assert speeds.speeds_of(again, DYNAMIC) is None
+    assert worked(again) == []
+    assert again.store.failed(TABLE) == "took longer than 60 s"

@@ -21,7 +21,7 @@ from ftc.artifact import Artifact, open_artifact
 from ftc.data import Columns
 from ftc.errors import FtcError, InputError
 from ftc.results_file import read_results
-from ftc.search import job, pace, plan, timing
+from ftc.search import job, pace, plan, store, timing
 from ftc.search import optimize as module
 from ftc.search.journal import Decided, Ended, Journal, Judged
 from ftc.search.links import Chain, key, link
@@ -177,9 +177,10 @@ def test_without_time_to_prune_no_latency_table_is_timed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     workshop = Here()
-    searched(text_root, rows, tmp_path, workshop, time_budget_s=30.0)
+    result = searched(text_root, rows, tmp_path, workshop, time_budget_s=30.0)
     assert workshop.worked == [key(plan.REFERENCE), key(DYNAMIC)]
-    assert "no time is left" in capsys.readouterr().err
+    assert "no time left to try latency table" in capsys.readouterr().err
+    assert {row.key: row.fate for row in result.rows}[store.TABLE] == "no time left to try it"
 
 
 @pytest.mark.usefixtures("brief")
