@@ -17,7 +17,7 @@ from bench.options import Options
 from bench.remote import Worker
 from bench.timed import Timed
 from bench.trial import Trial
-from bench.variants import variants
+from bench.variants import Ways, variants
 from ftc.artifact import Artifact
 from ftc.console import caution, progress, say
 from ftc.data import Dataset
@@ -44,6 +44,7 @@ def bench(
     resumed: bool = False,
     modules: dict[str, str] | None = None,
     choose: Callable[[Leaderboard], Choice] | None = None,
+    ways: Mapping[str, Ways] | None = None,
 ) -> Leaderboard:
     """Measure candidates side by side and rank them.
 
@@ -54,6 +55,7 @@ def bench(
     :param resumed: whether to go on with the last run of `results_path`, which was interrupted
     :param modules: by a candidate's id, what runs in its process instead of `bench.worker`
     :param choose: what chooses the winner of this run, instead of the ranking
+    :param ways: by an artifact's id, in which ways it is measured; what is not named, in all that the device has
     :raises InputError: if there are no candidates or one of them twice, no GPU where one is asked for, too few queries
         in the time budget, something else than results stands at `results_path`, another process is measuring into it,
         or there is no run to go on with under these conditions
@@ -73,7 +75,7 @@ def bench(
     task = open_task(ordered[0])
     examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
-    subjects = _subjects(ordered, root_id, options)
+    subjects = _subjects(ordered, root_id, options, ways or {})
     if not resumed:
         timing.check(options, len(subjects))
     start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
@@ -149,7 +151,9 @@ def _check_distinct(candidates: Sequence[Artifact]) -> None:
         first[artifact.manifest.id] = artifact
 
 
-def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> dict[Candidate, Artifact]:
+def _subjects(
+    artifacts: Sequence[Artifact], root_id: str, options: Options, ways: Mapping[str, Ways]
+) -> dict[Candidate, Artifact]:
     """The candidates by what they are, on a GPU in each of their variants.
 
     For a self-check, what the others are compared with is one more of them.
@@ -157,7 +161,7 @@ def _subjects(artifacts: Sequence[Artifact], root_id: str, options: Options) -> 
     subjects = {
         described(artifact, root_id, variant): artifact
         for artifact in artifacts
-        for variant in variants(artifact, options.device)
+        for variant in ways.get(artifact.manifest.id) or variants(artifact, options.device)
     }
     if options.self_check:
         exports = (one for one in subjects if one.is_float_onnx)

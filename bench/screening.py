@@ -52,6 +52,7 @@ def answers(
     data: Dataset,
     *,
     threads: int | None = None,
+    device: str = "cpu",
     limit_s: float = LIMIT_S,
     most_s: float = math.inf,
     stop: Sequence[int] = (),
@@ -60,6 +61,8 @@ def answers(
     advance: Advance | None = None,
 ) -> np.ndarray:
     """Class ids (N,) int64 that a candidate answers, in a process of its own, each row in a batch of one.
+
+    On a GPU it answers in its runtime's plain way, in float32.
 
     :param most_s: what all the rows may take
     :param stop: numbers of rows after which `screened` is asked whether it is hopeless, and the rest left out if so
@@ -71,7 +74,7 @@ def answers(
     until_s = time.monotonic() + most_s
     found: list[np.ndarray] = []
     done = 0
-    options = SessionOptions(threads)
+    options = SessionOptions(threads, device)
     with Worker(artifact, options.thread_count(), options.device, limit_s=limit_s) as worker:
         worker.open()
         while done < len(data):

@@ -8,8 +8,11 @@ from importlib.util import find_spec
 from ftc.artifact import Artifact
 from ftc.runtimes.variant import ON_CUDA, Variant
 
+Ways = tuple[Variant | None, ...]
+"""Variants of one artifact; None alone where a runtime leaves no choice."""
 
-def variants(artifact: Artifact, device: str) -> tuple[Variant | None, ...]:
+
+def variants(artifact: Artifact, device: str) -> Ways:
     """The ways to execute an artifact on a device; one alone, None, where there is no choice.
 
     What cannot run on a GPU at all has one way there too, the plain one, whose session says why not.

@@ -51,9 +51,8 @@ def latest_winner(artifacts: Path) -> Artifact:
     )
 
 
-def board_of(artifacts: Path, run: str) -> Leaderboard | None:
-    """The leaderboard of one run among the results that are kept with artifacts; None if it is not there."""
-    path = artifacts / FILE_NAME
+def board_of(path: Path, run: str) -> Leaderboard | None:
+    """The leaderboard of one run of a results file; None if it is not there."""
     found = next((one for one in (read_results(path) if path.is_file() else ()) if one.id == run), None)
     return rank(found) if found is not None else None
 

@@ -67,9 +67,10 @@ def listed() -> tuple[Listed, ...]:
     )
 
 
-def chosen(environment: Mapping[str, str] = os.environ) -> Listed:
+def chosen(environment: Mapping[str, str] = os.environ, asked: str = "--device") -> Listed:
     """The GPU that is used: the first, or the first that CUDA_VISIBLE_DEVICES names.
 
+    :param asked: the option that asks for one, for the message
     :raises InputError: if there is none
     """
     cards = listed()
@@ -82,7 +83,7 @@ def chosen(environment: Mapping[str, str] = os.environ) -> Listed:
             "nvidia-smi lists no GPU" if visible is None else f"{_VISIBLE}={visible} names none that nvidia-smi lists"
         )
         raise InputError(
-            f"--device cuda needs an NVIDIA GPU with its driver, and {seen}. Leave --device out for the CPU."
+            f"{asked} cuda needs an NVIDIA GPU with its driver, and {seen}. Leave {asked} out for the CPU."
         )
     return cards[0]
 

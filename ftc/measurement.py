@@ -56,6 +56,11 @@ class Candidate:
         return self.id == other.id and (not known or self.sha256 == other.sha256)
 
     @property
+    def artifact_id(self) -> str:
+        """Of what was executed; on a GPU several candidates are one artifact, and their own ids tell them apart."""
+        return self.lineage[-1].id if self.lineage else self.id
+
+    @property
     def is_float_onnx(self) -> bool:
         """Whether this is what ratios are taken to: the float ONNX export of the checkpoint."""
         return self.format == "onnx" and self.lossless and not self.is_root and self.twin_of is None

@@ -26,7 +26,7 @@ from ftc.manifest import PruningRecord
 from ftc.runtimes.session import open_session
 
 if TYPE_CHECKING:
-    from ftc.runtimes.session import Session, Tensors
+    from ftc.runtimes.session import Session, SessionOptions, Tensors
 
 Form = Callable[[Artifact, Path], Artifact]
 """Makes of a checkpoint, in a directory, what a runtime is to run."""
@@ -69,21 +69,29 @@ class Trials:
     """Networks of other shapes than the source's, timed side by side with it."""
 
     def __init__(
-        self, source: Artifact, form: Form, inputs: Tensors, place: Path, advance: Callable[[int], None]
+        self,
+        source: Artifact,
+        form: Form,
+        inputs: Tensors,
+        place: Path,
+        advance: Callable[[int], None],
+        options: SessionOptions | None = None,
     ) -> None:
         """:param form: in which the shapes are timed
 
         :param inputs: of one example, as the task encodes it
         :param place: a directory for what is tried; the caller removes it
+        :param options: how they are executed; None with every core of the CPU
         """
         self._source = source
+        self._options = options
         self._form = form
         self._inputs = inputs
         self._place = place
         self._advance = advance
         self._tried = 0
         with hushed():
-            self._reference = open_session(form(source, place / "whole"))
+            self._reference = open_session(form(source, place / "whole"), options)
         model = load_model(source)
         self._shapes = [(layer.heads, layer.neurons) for layer in layers_of(model, source.path)]
 
@@ -112,7 +120,7 @@ class Trials:
         place = self._place / str(self._tried)
         with hushed():
             artifact = self._form(self._shaped(kept, place), self._place / f"{self._tried}-formed")
-            ratio = _ratio(self._reference, open_session(artifact), self._inputs)
+            ratio = _ratio(self._reference, open_session(artifact, self._options), self._inputs)
         self._advance(1)
         return ratio
 

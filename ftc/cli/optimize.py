@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     help="What is made as good as it can be.",
 )
 @click.option("--max-size", type=float, metavar="MB", help="Largest model file.")
-@click.option("--max-memory", type=float, metavar="MB", help="Largest memory of a process that runs it.")
+@click.option("--max-memory", type=float, metavar="MB", help="Largest memory of a process that runs it, or of the GPU.")
 @click.option("--max-latency", type=float, metavar="MS", help="Longest median call, one row.")
 @click.option(
     "--target",
     type=click.Choice(Target, case_sensitive=False),
     default=Target.CPU.value,
     show_default=True,
-    help="Where it will run; edge: TFLite only.",
+    help="Where it will run; cuda: an NVIDIA GPU here; edge: TFLite only.",
 )
 @click.option(
     "--preset",
@@ -115,6 +115,7 @@ def optimize(
     ftc optimize ckpt/ --data train.csv --preset quick                       4 minutes, no training
     ftc optimize ckpt/ --data train.csv --max-drop 0.005 --time-budget 1h    half a point, an hour
     ftc optimize ckpt/ --data train.csv --objective size --max-latency 5     the smallest under 5 ms
+    ftc optimize ckpt/ --data train.csv --target cuda                        for the GPU of this machine
     ftc optimize ckpt/ --data train.csv --dry-run                            what would be tried
     ftc optimize ckpt/ --data train.csv --recipe plan.toml                   these candidates and no others
 
@@ -132,7 +133,6 @@ def optimize(
     distill = false
     """
     from bench.page.write import check
-    from bench.results import FILE_NAME as RESULTS
     from ftc.console import say
     from ftc.data import Columns
     from ftc.search import recipe as recipes
@@ -173,7 +173,7 @@ def optimize(
     if dry_run:
         return
     result = carry_out(planned, force=force)
-    write_report(result, artifacts / RESULTS, artifacts / FILE_NAME)
+    write_report(result, planned.results, artifacts / FILE_NAME)
     if as_json:
         _print_json(result)
     else:
@@ -226,6 +226,7 @@ def _smaller(request: Request, bounds: Bounds) -> list[str]:
 
 def _show(result: Result, artifacts: Path) -> None:
     from bench.report import show
+    from ftc.runtimes.variant import Variant
     from ftc.search.report import FILE_NAME
 
     show(result.board, None)
@@ -234,16 +235,21 @@ def _show(result: Result, artifacts: Path) -> None:
         predicted = f"{row.predicted:.1f}x predicted, " if row.predicted is not None else ""
         measured = f"{row.measured:.2f}x" if row.measured is not None else "not timed"
         drop = f", {row.drop_points:+.2f} points lost" if row.drop_points is not None else ""
-        click.echo(f"  {row.key}\n      {predicted}{measured}{drop}: {row.fate}")
+        way = f", {row.way}" if row.way is not None else ""
+        click.echo(f"  {row.key}{way}\n      {predicted}{measured}{drop}: {row.fate}")
     verdict = "winner" if result.is_better else "the baseline stays"
-    click.echo(f"\n{verdict}: {result.winner}\n  {result.reason}")
+    way = f", executed as {result.way}" if result.way is not None else ""
+    click.echo(f"\n{verdict}: {result.winner}{way}\n  {result.reason}")
     other_s = max(0.0, result.seconds - result.building_s - result.measuring_s)
     click.echo(
         f"  {result.seconds / 60:.1f} minutes: {result.building_s:.0f} s building, {result.measuring_s:.0f} s "
         f"measuring, {other_s:.0f} s between"
     )
     click.echo(f"  report: {artifacts / FILE_NAME}; decisions: {result.journal}")
-    if result.is_better:
+    if result.is_better and result.way is not None:
+        words = Variant.named(result.way).words
+        click.echo(f"next: run it with {words}; services that ftc package makes are for CPUs")
+    elif result.is_better:
         click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
     else:
         click.echo("next: more time or wider limits; or, if the machine was busy, the same command again with --force")
@@ -257,6 +263,7 @@ def _print_json(result: Result) -> None:
     told = {
         "winner": str(result.winner),
         "is_better": result.is_better,
+        "way": result.way,
         "reason": result.reason,
         "seconds": result.seconds,
         "building_s": result.building_s,

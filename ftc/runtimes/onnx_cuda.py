@@ -42,7 +42,7 @@ class OnnxCuda:
         path, variant = artifact.model_path, options.variant or ON_CUDA["onnxruntime"][0]
         check_float(path)
         wanted = TENSORRT if variant.way == "tensorrt" else CUDA
-        _check_offered(wanted)
+        check_offered(wanted)
         if hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # CUDA's libraries from the packages that PyTorch brings them in
         session = OnnxRuntime.open_with(artifact, options, providers(artifact.manifest, variant))
@@ -105,7 +105,8 @@ def _tf32(variant: Variant) -> str:
     return "off" if variant.way == "cuda" else "as TensorRT chooses"
 
 
-def _check_offered(provider: str) -> None:
+def check_offered(provider: str = CUDA) -> None:
+    """:raises InputError: if this build of ONNX Runtime does not have a provider"""
     offered = ort.get_available_providers()
     if provider not in offered:
         raise InputError(

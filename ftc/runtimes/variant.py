@@ -14,6 +14,16 @@ Precision = Literal["fp32", "fp16", "bf16"]
 Way = Literal["eager", "compile", "graph", "cuda", "tensorrt"]
 """PyTorch operator by operator, compiled by `torch.compile`, replayed from CUDA graphs; ONNX Runtime's providers."""
 
+_BY: Mapping[Way, str] = {
+    "eager": "PyTorch, operator by operator,",
+    "compile": "PyTorch, compiled by torch.compile,",
+    "graph": "PyTorch, replayed from CUDA graphs,",
+    "cuda": "ONNX Runtime's CUDA provider",
+    "tensorrt": "ONNX Runtime's TensorRT provider",
+}
+
+_IN: Mapping[Precision, str] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -32,6 +42,11 @@ class Variant:
             if name == f"{precision}-{way}":
                 return cls(precision, way)
         raise InputError(f"{name!r} names no way to run a model; one is such as fp16-compile.")
+
+    @property
+    def words(self) -> str:
+        """What executes the model, and in which precision, for somebody who is to do it elsewhere."""
+        return f"{_BY[self.way]} in {_IN[self.precision]}"
 
     @property
     def is_exact(self) -> bool:

@@ -65,7 +65,7 @@ class Building:
 
     def _order(self, chain: Chain) -> Order:
         planned = self.search.planned
-        source = self.search.store.artifact(chain[:-1]) if len(chain) > 1 else planned.root
+        source = self.search.store.artifact(chain[:-1])
         assert source is not None, "chains are built from their beginnings"
         libraries = repr(sorted(versions().items()))
         made_of = (planned.root.manifest.id, planned.parts.tuning.fingerprint, key(chain), libraries)

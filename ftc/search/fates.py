@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ftc.search.journal import Built, Failed
 from ftc.search.links import key
 from ftc.search.result import Row, refusal
+from ftc.search.ways import best_of
 
 if TYPE_CHECKING:
     from bench.leaderboard import Leaderboard
@@ -46,6 +47,7 @@ class Fates:
         """Keys of candidates and of the stages on their way, those that were planned first, as twins are told apart."""
         store = self.search.store
         finished = [entry.key for entry in store.journal.entries if isinstance(entry, (Built, Failed))]
+        finished += [key(())] if () in self.search.planned.chains else []
         planned = [name for name in map(key, self.search.planned.chains) if name in finished]
         return list(dict.fromkeys([*planned, *finished, *self.search.untried()]))
 
@@ -53,10 +55,12 @@ class Fates:
         store, standing = self.search.store, self._standing(found)
         judged, timed, predicted = store.judged(name), store.timed(name), store.predicted(name)
         measured = timed.ratio if timed is not None else None
+        way = next(iter(timed.ways), None) if timed is not None else None
         drop = judged.points if judged is not None else None
         if standing is not None:
             ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
             measured, drop = ratio.value if ratio is not None else None, standing.drop_points
+            way = standing.candidate.variant
         return Row(
             name,
             found.manifest.name if found is not None else name,
@@ -65,12 +69,15 @@ class Fates:
             measured,
             drop,
             as_twin or self._fate(name, found, standing),
+            way,
         )
 
     def _standing(self, found: Artifact | None) -> Standing | None:
-        """How it came out of the final measurement, if it took part."""
-        ours = (s for s in self.board.standings if found is not None and s.candidate.id == found.manifest.id)
-        return next(ours, None)
+        """How it came out of the final measurement, if it took part: in the way that won, or else was the fastest."""
+        if found is None:
+            return None
+        ours = [s for s in self.board.standings if s.candidate.artifact_id == found.manifest.id]
+        return self.best if self.best in ours else best_of(ours) if ours else None
 
     def _fate(self, name: str, found: Artifact | None, standing: Standing | None) -> str:
         search, failure, judged = self.search, self.search.store.failed(name), self.search.store.judged(name)

@@ -1,4 +1,4 @@
-"""In which forms smaller networks are tried: the quantizations that were fastest, and what making them takes."""
+"""In which forms smaller networks are tried: those that were fastest, and what making them takes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Forms:
 
     def of_formats(self) -> tuple[Chain, ...]:
         """The two fastest of these, of different formats."""
-        of_formats = {dict(form[-1].options)["to"]: form for form in reversed(self.near())}
+        of_formats = {dict(form[-1].options)["to"] if form else "": form for form in reversed(self.near())}
         return tuple(form for form in self.near() if form in of_formats.values())[:2]
 
     def affordable(self, budget_s: float) -> tuple[Chain, ...]:

@@ -17,7 +17,7 @@ from ftc.console import caution
 from ftc.declared import Declared
 from ftc.errors import FtcError, InputError
 from ftc.quiet import quiet_libraries
-from ftc.search.links import Link
+from ftc.search.links import Chain, Link
 from ftc.search.parts import Source
 from ftc.temporary import own_temporary_directory
 
@@ -71,18 +71,21 @@ def table(
     name: str,
     root: Artifact,
     declared: Declared,
-    to: str,
-    mode: str,
+    form: Chain,
     length: int,
     depths: tuple[int, ...],
     data: Source,
+    way: str | None = None,
 ) -> dict[str, Any]:
     """What a process needs to time other shapes of a transformer in one form.
 
     :param length: tokens of the example that is timed
+    :param way: of a GPU, on which they are timed; None on the CPU
     """
-    asked: dict[str, Any] = {"do": "table", "to": to, "mode": mode, "length": length, "depths": list(depths)}
-    return {**asked, **_common(name, root, declared, root, data)}
+    last = dict(form[-1].options) if form else {}
+    asked = {"do": "table", "to": last.get("to"), "mode": last.get("mode"), "way": way}
+    sizes: dict[str, Any] = {"length": length, "depths": list(depths)}
+    return {**asked, **sizes, **_common(name, root, declared, root, data)}
 
 
 def _common(name: str, root: Artifact, declared: Declared, source: Artifact, data: Source) -> dict[str, Any]:
@@ -212,22 +215,27 @@ def _table(request: dict[str, Any]) -> dict[str, Any]:
     from compress.route import route
     from compress.verbs import takes_data
     from ftc.huggingface.model import load_model
+    from ftc.runtimes.session import SessionOptions
+    from ftc.runtimes.variant import Variant
     from ftc.tasks.task import open_task
 
     root, _, data = _opened(request)
-    to, mode = request["to"], request["mode"]
+    to, mode, way = request["to"], request["mode"], request["way"]
     task = open_task(root)
     example = min(data.head(2000).examples, key=lambda one: abs(task.length(one) - request["length"]))
-    rows = data.sample(32, 0) if takes_data(root, to, mode) else None
+    rows = data.sample(32, 0) if mode is not None and takes_data(root, to, mode) else None
+    options = SessionOptions(device="cuda", variant=Variant.named(way)) if way is not None else None
 
     def form(shape: Artifact, place: Path) -> Artifact:
+        if to is None:
+            return shape
         steps = route(shape.manifest.format, to, mode)
         given = {"lengths": (request["length"],)} if to == "tflite" and task.modality == "text" else {}
         return apply_all(steps, shape, place.with_name(f"{place.name}-steps"), given, rows, place, False)
 
     layers = layers_of(load_model(root), root.path)
     with tempfile.TemporaryDirectory() as place:
-        trials = Trials(root, form, task.encode([example]), Path(place), lambda _by: None)
+        trials = Trials(root, form, task.encode([example]), Path(place), lambda _by: None, options)
         line = trials.line(tuple(request["depths"]))
     return {
         "rest": line.rest,

@@ -85,6 +85,8 @@ class Timed:
     """A candidate's speed against the reference, in a short measurement.
 
     :param ratio: how many times as fast, with the interval's ends
+    :param memory_bytes: peak resident memory of its process, or on a GPU the most it held there; None if unknown
+    :param ways: on a GPU, in which it was fastest, and in which of those that round no more than its file does
     """
 
     key: str
@@ -92,9 +94,10 @@ class Timed:
     low: float
     high: float
     p50_ns: float
-    peak_rss_bytes: int | None
+    memory_bytes: int | None
     seconds: float
     elapsed_s: float
+    ways: tuple[str, ...] = ()
     kind: Literal["timed"] = "timed"
 
 

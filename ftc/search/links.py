@@ -73,8 +73,8 @@ def link(verb: str, **options: Value) -> Link:
 
 
 def key(chain: Chain) -> str:
-    """A chain as one line: the commands that would make the candidate by hand."""
-    return " | ".join(map(str, chain))
+    """A chain as one line: the commands that would make the candidate by hand; of the checkpoint itself, that it is."""
+    return " | ".join(map(str, chain)) or "as it is"
 
 
 def digest(text: str) -> str:

@@ -99,12 +99,13 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     from ftc.search.search import Search
     from ftc.search.workshop import Processes
 
-    store = Store(Journal(planned.journal))
+    store = Store(Journal(planned.journal), planned.root)
     search = Search(planned, store, workshop or Processes(planned.place / "logs"))
     ended = store.ended()
-    if ended is not None and (board := board_of(planned.artifacts, ended.run)) is not None:
+    if ended is not None and (board := board_of(planned.results, ended.run)) is not None:
         won = choose(board, planned.request)[0].candidate
-        if won.is_root or any(store.of(name) for name in store.built(won.id)):
+        is_root = won.artifact_id == planned.root.manifest.id
+        if is_root or any(store.of(name) for name in store.built(won.artifact_id)):
             say("searched already with just this request and these rows; --force searches anew")
             return _result(search, board)
         say(
@@ -113,7 +114,7 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     elif store.begun() is None:
         store.add(lambda _at: planned.begun())
     elif ended is not None:
-        say(f"searched already, but {planned.artifacts} has no results of it any more: going on from what was kept")
+        say(f"searched already, but {planned.results} has no results of it any more: going on from what was kept")
     else:
         say(f"going on with a search that was interrupted after {store.elapsed_s:.0f} s")
         if any(isinstance(entry, Failed) for entry in store.journal.entries):
@@ -132,7 +133,6 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
 def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
     """The final measurement: all rows of the final score, the checkpoint and the baseline among the candidates."""
     from bench.options import Options
-    from bench.results import FILE_NAME
     from bench.run import bench
     from ftc.search.job import reopened
     from ftc.search.request import Objective
@@ -147,6 +147,7 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
         threads=request.threads,
         time_budget_s=pace.timing_s(request.budget_s),
         max_drop_points=max(0.0, search.judging.allowed_points),
+        device=request.device,
         seed=request.seed,
         scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
     )
@@ -155,8 +156,9 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
         candidates,
         data=planned.final,
         options=options,
-        results_path=planned.artifacts / FILE_NAME,
+        results_path=planned.results,
         choose=lambda board: choice(board, request, search.untried()),
+        ways=search.ways(candidates),
     )
 
 
@@ -173,4 +175,5 @@ def _result(search: Search, board: Leaderboard) -> Result:
         seconds=store.journal.elapsed_s,
         building_s=store.building_s,
         measuring_s=store.measuring_s,
+        way=best.candidate.variant,
     )

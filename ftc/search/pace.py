@@ -59,6 +59,9 @@ def timing_s(budget_s: float) -> float:
     return max(_LEAST_TIMING_S, _TIMING_SHARE * budget_s)
 
 
-def final_s(row_s: float, rows: int, budget_s: float) -> float:
-    """What the final measurement takes, at the pace of the float export."""
-    return _MEASURED * row_s * rows + timing_s(budget_s)
+def final_s(row_s: float, rows: int, budget_s: float, ways: int = 1) -> float:
+    """What the final measurement takes, at the pace of the float export.
+
+    :param ways: in which each candidate is measured
+    """
+    return _MEASURED * ways * row_s * rows + timing_s(budget_s)

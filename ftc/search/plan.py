@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
+from ftc.runtimes import GPU_RUNTIMES
 from ftc.search.links import OPTIONS, Chain, link
 from ftc.search.request import Effort, Objective, Target
 from ftc.tasks import TASKS
@@ -57,13 +58,17 @@ def post_training(
     """
     from compress.route import modes
 
+    asked = bounds.forms if bounds is not None else None
+    if request.target is Target.CUDA:
+        if asked is not None:
+            raise InputError("the recipe's forms are of INT8, made for CPUs: with --target cuda, leave them out.")
+        return on_a_gpu(root)
     chains: list[Chain] = []
     skipped: list[Skipped] = []
     if (missing := _missing(root, "onnx", None)) is None:
         chains.append(REFERENCE)
     else:
         skipped.append(Skipped("the float ONNX export, which speeds are compared with", missing))
-    asked = bounds.forms if bounds is not None else None
     known = tuple(modes(root.manifest.format))
     if unknown := [form for form in asked or () if form not in known]:
         there = ", ".join(f"{mode} to {to}" for to, mode in known)
@@ -92,6 +97,36 @@ def post_training(
             + "; ".join(f"{one.what}: {one.why}" for one in skipped)
         )
     return tuple(chains), tuple(skipped)
+
+
+def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
+    """The float export and the checkpoint itself, each of which is measured in all ways that its runtime has there.
+
+    :raises InputError: if nothing that is installed executes either of them on a GPU
+    """
+    runtime = root.manifest.run.runtime
+    tried: tuple[tuple[Chain, str, str | None], ...] = (
+        (REFERENCE, "the float ONNX export", _missing(root, "onnx", None) or _without_cuda()),
+        ((), "the checkpoint as it is", None if runtime in GPU_RUNTIMES else f"{runtime} runs it on the CPU alone"),
+    )
+    chains = tuple(chain for chain, _, why in tried if why is None)
+    skipped = tuple(Skipped(what, why) for _, what, why in tried if why is not None)
+    if not chains:
+        raise InputError(
+            f"nothing that is installed runs {root.path} on a GPU: " + "; ".join(f"{s.what}: {s.why}" for s in skipped)
+        )
+    return chains, skipped
+
+
+def _without_cuda() -> str | None:
+    """Why this ONNX Runtime has no GPU; None if it has."""
+    from ftc.runtimes.onnx_cuda import check_offered
+
+    try:
+        check_offered()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _unlikely(to: str, mode: Mode, root: Artifact, request: Request) -> str | None:
@@ -161,6 +196,8 @@ def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
             made = to
     if request.target is Target.EDGE and made != "tflite":
         raise InputError(f"{where}: --target edge runs TFLite alone, and this makes {made}.")
+    if request.target is Target.CUDA and (made == "tflite" or any(one.verb == "quantize" for one in chain)):
+        raise InputError(f"{where}: --target cuda runs float checkpoints and ONNX; INT8 and TFLite are for CPUs.")
 
 
 def _cost(chain: Chain) -> tuple[bool, bool, bool]:
@@ -189,9 +226,17 @@ def can_prune(root: Artifact) -> bool:
     return root.manifest.format == "huggingface"
 
 
-def depths(layers: int, effort: Effort) -> tuple[int, ...]:
+def parts_of_depth(request: Request) -> tuple[float, ...]:
+    """Parts (0-1) of the layers that smaller networks keep: on a GPU fewer in every search.
+
+    A row there takes about as long in narrow layers as in wide ones: each operation waits for the one before it.
+    """
+    return DEPTHS[Effort.THOROUGH if request.target is Target.CUDA else request.effort]
+
+
+def depths(layers: int, request: Request) -> tuple[int, ...]:
     """Numbers of layers that are tried of a network that has so many."""
-    return tuple(dict.fromkeys(max(1, round(part * layers)) for part in DEPTHS[effort]))
+    return tuple(dict.fromkeys(max(1, round(part * layers)) for part in parts_of_depth(request)))
 
 
 def fastest_first(ratios: Mapping[Chain, float]) -> Sequence[Chain]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftc import gpu
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.console import caution, counted, say
@@ -21,7 +22,7 @@ from ftc.search.bounds import Bounds
 from ftc.search.journal import Begun
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
-from ftc.search.request import Request
+from ftc.search.request import Request, Target
 
 if TYPE_CHECKING:
     from ftc.data import Dataset
@@ -68,6 +69,11 @@ class Planned:
         """Where its state is."""
         return self.place / f"{self.root.manifest.name}-{self.search}.jsonl"
 
+    @property
+    def results(self) -> Path:
+        """Where the final measurement goes."""
+        return _results(self.artifacts, self.request)
+
     def begun(self) -> Begun:
         """The first line of its journal."""
         told = {
@@ -96,8 +102,10 @@ def prepare(
     :raises InputError: if the request, the rows or the checkpoint are refused, or the results could not be kept
     """
     request, declared, path = request or Request(), declared or Declared(), Path(checkpoint)
+    if request.target is Target.CUDA:
+        gpu.chosen(asked="--target")  # before anything is opened
     refuse(path, "searched for a faster form of")
-    _check_results(artifacts)
+    _check_results(artifacts, request)
     root = open_any(path, declared)
     if root.manifest.format in SELF_DESCRIBED:  # an adapter's labels went into what it was merged into
         declared = Declared(declared.task)
@@ -141,33 +149,42 @@ def prepare(
                 "there tell smaller drops."
             )
     bounds, fixed = (recipe, ()) if isinstance(recipe, Bounds) else (Bounds(), recipe)
-    chains, skipped = (_fixed(root, fixed, request), ()) if fixed else plan.post_training(root, request, bounds)
+    chains, skipped = _fixed(root, fixed, request) if fixed else plan.post_training(root, request, bounds)
     rows = (parts.tuning.fingerprint, scored.fingerprint)
     tried = ("recipe" if fixed else repr(bounds), *map(key, chains))
-    search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request.threads), *tried)))
+    search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request), *tried)))
     return Planned(
         root, declared, request, source, parts, scored, chains, skipped, bool(fixed), bounds, artifacts, search
     )
 
 
-def _fixed(root: Artifact, recipe: Sequence[Chain], request: Request) -> tuple[Chain, ...]:
-    """The candidates of a recipe, and the reference.
+def _fixed(
+    root: Artifact, recipe: Sequence[Chain], request: Request
+) -> tuple[tuple[Chain, ...], tuple[plan.Skipped, ...]]:
+    """The candidates of a recipe after the reference, on a GPU with the checkpoint itself; and what is left out.
 
-    :raises InputError: if one of them leads nowhere
+    :raises InputError: if one of them leads nowhere, or has nothing there that executes it
     """
     for number, chain in enumerate(recipe, 1):
         plan.check(root, chain, request, f"candidate {number} of the recipe, {key(chain)}")
+    first, skipped = plan.on_a_gpu(root) if request.target is Target.CUDA else ((plan.REFERENCE,), ())
     chains = tuple(plan.with_export(root, chain) for chain in recipe)
-    return chains if plan.REFERENCE in chains else (plan.REFERENCE, *chains)
+    return tuple(dict.fromkeys((*first, *chains))), skipped
 
 
-def _check_results(artifacts: Path) -> None:
+def _results(artifacts: Path, request: Request) -> Path:
+    from bench.results import FILE_NAME, GPU_FILE_NAME
+
+    return artifacts / (GPU_FILE_NAME if request.target is Target.CUDA else FILE_NAME)
+
+
+def _check_results(artifacts: Path, request: Request) -> None:
     """Refuse a file into which the final measurement could not be written, before the budget is used."""
-    from bench.results import FILE_NAME, check
+    from bench.results import check
 
     if artifacts.exists() and not artifacts.is_dir():
         raise InputError(f"--artifacts {artifacts} is no directory: give one, or a path where nothing is yet.")
-    path = artifacts / FILE_NAME
+    path = _results(artifacts, request)
     check(path)
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(
@@ -181,11 +198,13 @@ def _base(data: Dataset) -> str:
     return data.fingerprint.partition(":")[0]
 
 
-def _machine(threads: int | None) -> tuple[str, ...]:
+def _machine(request: Request) -> tuple[str, ...]:
     """What times depend on besides the request: of another machine, or with other libraries, they are others."""
     from compress.apply import versions
     from ftc.machine import processor
     from ftc.runtimes.session import SessionOptions
 
-    count = SessionOptions(threads).thread_count()
-    return processor().model, f"{count} threads", *(f"{name} {version}" for name, version in versions().items())
+    count = SessionOptions(request.threads).thread_count()
+    cards = (str(gpu.chosen(asked="--target").gpu),) if request.target is Target.CUDA else ()
+    libraries = (f"{name} {version}" for name, version in versions().items())
+    return processor().model, *cards, f"{count} threads", *libraries

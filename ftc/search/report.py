@@ -53,7 +53,7 @@ def _row(place: int, row: Row) -> TableRow:
     state: State = "won" if row.fate.startswith("won") else "refused" if row.fate.startswith("failed") else "lost"
     return TableRow(
         place=place,
-        name=row.key,
+        name=row.key if row.way is None else f"{row.key}, {row.way}",
         format=made.format if made is not None else "",
         mark=mark(made.run.runtime if made is not None else ""),
         verdict="",

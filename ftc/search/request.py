@@ -18,7 +18,7 @@ class Objective(StrEnum):
 
 
 class Target(StrEnum):
-    """Where the winner is to run; EDGE takes TFLite alone."""
+    """Where the winner is to run: CUDA is an NVIDIA GPU of this machine; EDGE takes TFLite alone."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -52,7 +52,7 @@ class Request:
     :param min_score: what it must reach instead (0-1)
     :param strict: whether the whole interval of the drop must lie inside the budget, not the drop alone
     :param max_size_bytes: of the model file
-    :param max_memory_bytes: peak resident memory of a process that runs it
+    :param max_memory_bytes: peak resident memory of a process that runs it; on a GPU, the most it holds there
     :param max_latency_ns: median of a call, one row
     :param time_budget_s: what the search may take, the final measurement included; None for the effort's own
     :param threads: of one model call; None for every core
@@ -105,11 +105,16 @@ class Request:
                 "differ: leave one of them out."
             )
         Options(threads=self.threads, seed=self.seed)  # what measuring takes is refused before minutes of building
-        if self.target is Target.CUDA:
+        if self.target is Target.CUDA and self.objective is Objective.SIZE:
             raise InputError(
-                "--target cuda is not searched for yet: compress with the other commands, and measure with "
-                "ftc bench --device cuda."
+                "--objective size is of the file, and what makes files smaller, INT8, is made for CPUs: leave --target "
+                "cuda out."
             )
+
+    @property
+    def device(self) -> str:
+        """What candidates are measured on."""
+        return "cuda" if self.target is Target.CUDA else "cpu"
 
     @property
     def budget_s(self) -> float:
@@ -121,13 +126,13 @@ class Request:
         """The budget in hundredths of the metric."""
         return 100 * self.max_drop
 
-    def broken_by(self, size_bytes: float, peak_rss_bytes: float | None, p50_ns: float | None) -> str | None:
+    def broken_by(self, size_bytes: float, memory_bytes: float | None, p50_ns: float | None) -> str | None:
         """Which limit a candidate breaks, in words; None if it keeps them all, so far as is known."""
         if self.max_size_bytes is not None and size_bytes > self.max_size_bytes:
             return f"has {size_bytes / 1e6:.4g} MB, more than --max-size {self.max_size_bytes / 1e6:g}"
-        if self.max_memory_bytes is not None and peak_rss_bytes is not None and peak_rss_bytes > self.max_memory_bytes:
+        if self.max_memory_bytes is not None and memory_bytes is not None and memory_bytes > self.max_memory_bytes:
             most = self.max_memory_bytes / 1e6
-            return f"takes {peak_rss_bytes / 1e6:.4g} MB of memory, more than --max-memory {most:g}"
+            return f"takes {memory_bytes / 1e6:.4g} MB of memory, more than --max-memory {most:g}"
         if self.max_latency_ns is not None and p50_ns is not None and p50_ns > self.max_latency_ns:
             return f"takes {p50_ns / 1e6:.4g} ms, more than --max-latency {self.max_latency_ns / 1e6:g}"
         return None

@@ -27,6 +27,7 @@ class Row:
     :param measured: the same, as the last measurement had it
     :param drop_points: on the final rows if it came so far, else on those that judge
     :param fate: why it won, or why not
+    :param way: on a GPU, in which way it was fastest, such as ``fp16-graph``; None on the CPU, or if it was not timed
     """
 
     key: str
@@ -36,6 +37,7 @@ class Row:
     measured: float | None
     drop_points: float | None
     fate: str
+    way: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Result:
     :param rows: all that was tried, the winner first
     :param journal: what was decided, and by which numbers
     :param seconds: that the search took, all its runs together
+    :param way: on a GPU, in which way the winner is executed; None on the CPU
     """
 
     winner: Path
@@ -58,6 +61,7 @@ class Result:
     seconds: float
     building_s: float
     measuring_s: float
+    way: str | None = None
 
 
 def choice(board: Leaderboard, request: Request, untried: Sequence[str] = ()) -> Choice:
@@ -116,9 +120,12 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
         if lost > request.max_drop_points + _ROUNDING:
             up_to = "may lose" if request.strict else "loses"
             return f"{up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
-    broken = request.broken_by(standing.candidate.size_bytes, standing.peak_rss_bytes, standing.p50_ns)
+    memory = memory_bytes(standing)
+    broken = request.broken_by(standing.candidate.size_bytes, memory, standing.p50_ns)
     if broken is not None:
         return broken
+    if request.max_memory_bytes is not None and memory is None:
+        return f"{standing.candidate.runtime} does not tell what memory it takes, and --max-memory limits that"
     baseline = _baseline(board)
     if standing is baseline:
         return None
@@ -131,6 +138,11 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
     if ratio.is_slower:
         return f"is slower ({ratio})"
     return None if ratio.is_faster else f"was not shown to be faster ({ratio})"
+
+
+def memory_bytes(standing: Standing) -> int | None:
+    """The most that its process held, on a GPU the most that its runtime held there; None where that is not known."""
+    return standing.peak_rss_bytes if standing.candidate.variant is None else standing.peak_gpu_bytes
 
 
 def _baseline(board: Leaderboard) -> Standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +15,13 @@ from ftc.search.forms import Forms
 from ftc.search.journal import Decided, Failed, Timed
 from ftc.search.judging import PACE, SLACK_POINTS, Judging
 from ftc.search.links import Chain, key
-from ftc.search.request import Effort, Objective
+from ftc.search.request import Effort, Objective, Target
 from ftc.search.smaller import Smaller
 from ftc.search.timing import Timing
+from ftc.search.ways import ways
 
 if TYPE_CHECKING:
+    from bench.variants import Ways
     from ftc.search.prepare import Planned
     from ftc.search.store import Store
     from ftc.search.workshop import Workshop
@@ -165,6 +167,21 @@ class Search:
         has_failed = float_onnx is None or self.store.failed(key(plan.REFERENCE)) is not None
         return self.planned.root if float_onnx is None or has_failed else float_onnx
 
+    def ways(self, artifacts: Sequence[Artifact]) -> Mapping[str, Ways]:
+        """By the id of each, in which ways it is measured; see `ftc.search.ways`."""
+        root, found = self.planned.root, {}
+        compared = (root.manifest.id, self.compared_with().manifest.id)
+        for artifact in artifacts:
+            form = () if artifact.manifest.format == root.manifest.format else plan.REFERENCE
+            best = timed.ways if (timed := self.store.timed(key(form))) is not None else ()
+            made = artifact.manifest.id
+            found[made] = ways(artifact, self.planned.request, best, is_compared_with=made in compared)
+        return found
+
+    def _may_win(self, name: str) -> bool:
+        """Whether it is another than the reference, or one that a GPU executes in other ways besides."""
+        return self.planned.request.target is Target.CUDA or name != key(plan.REFERENCE)
+
     def fail(self, name: str, reason: str, seconds: float) -> None:
         """Write down that a candidate came to nothing."""
         self.store.add(lambda at: Failed(name, reason, seconds, at))
@@ -172,7 +189,7 @@ class Search:
 
     def _forms(self) -> tuple[Chain, ...]:
         """The forms in which smaller networks are tried, the fastest first: two in a thorough search, else one."""
-        ratios = {c: t.ratio for c in self.planned.chains if c != plan.REFERENCE and (t := self.store.timed(key(c)))}
+        ratios = {c: t.ratio for c in self.planned.chains if self._may_win(key(c)) and (t := self.store.timed(key(c)))}
         forms = Forms({c: ratio for c, ratio in ratios.items() if self.is_fit(key(c))}, self.form_s)
         is_thorough = self.planned.request.effort is Effort.THOROUGH
         fastest = forms.of_formats() if is_thorough else forms.affordable(self.planned.request.budget_s)
@@ -212,7 +229,7 @@ class Search:
         """
         ratios = self.candidates()
         if not ratios:
-            built = [key(c) for c in self._distinct(self.planned.chains) if c != plan.REFERENCE]
+            built = [key(c) for c in self._distinct(self.planned.chains) if self._may_win(key(c))]
             return tuple(name for name in built if not self._is_out(name))[: finalists.SLOTS], "nothing was timed", {}
         known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"
@@ -225,7 +242,7 @@ class Search:
         assert timed is not None, "candidates are"
         assert artifact is not None, "candidates are"
         size, is_about_size = artifact.manifest.facts.size_bytes, self.planned.request.objective is Objective.SIZE
-        broken = self.planned.request.broken_by(size, timed.peak_rss_bytes, timed.p50_ns)
+        broken = self.planned.request.broken_by(size, timed.memory_bytes, timed.p50_ns)
         allowed = self.judging.allowed_points
         over = judged.points - allowed
         if over > 0:
@@ -246,7 +263,7 @@ class Search:
         return {
             name: known.ratio
             for name in timed
-            if name != key(plan.REFERENCE) and self.is_fit(name) and (known := self.store.timed(name)) is not None
+            if self._may_win(name) and self.is_fit(name) and (known := self.store.timed(name)) is not None
         }
 
     def _best_so_far(self) -> str | None:

@@ -63,7 +63,7 @@ class Smaller:
         if speeds is None:
             return
         effort = search.planned.request.effort
-        aims = [(tier, depth) for tier in plan.TIERS[effort] for depth in plan.DEPTHS[effort]]
+        aims = [(tier, depth) for tier in plan.TIERS[effort] for depth in plan.parts_of_depth(search.planned.request)]
         found = [shape for aim in aims if (shape := speeds.shape(*aim)) is not None]
         shapes = list({shape.chain: shape for shape in found}.values())  # fewer layers may do for several tiers
         for shape in shapes:

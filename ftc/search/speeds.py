@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +9,7 @@ from compress.convolutional import has_attention
 from ftc.search import job, plan
 from ftc.search.journal import Decided
 from ftc.search.links import Chain, Link, key, link
-from ftc.search.request import Effort
+from ftc.search.request import Effort, Target
 from ftc.search.store import TABLE
 from ftc.search.workshop import Order
 from ftc.tasks.task import open_task
@@ -80,7 +79,8 @@ class Table:
 class ByOperations:
     """As if operations alone took time: what is tried is measured soon afterwards.
 
-    For convolutional networks, and in a quick search, where a table would take the time that building takes.
+    For convolutional networks, and in a quick search, where a table would take the time that building takes. It would
+    mislead about transformers on a GPU, where one row leaves most of it idle however narrow the layers are.
     """
 
     def shape(self, speedup: float, depth: float) -> Shape | None:
@@ -106,8 +106,9 @@ def speeds_of(search: Search, form: Chain) -> Speeds | None:
 
     Networks with attention whose configuration counts no layers, such as MobileViT, are tried by their operations.
     """
-    root = search.planned.root
-    if search.planned.request.effort is Effort.QUICK or not has_attention(root) or _layers_of(root) is None:
+    root, request = search.planned.root, search.planned.request
+    is_in_haste = request.effort is Effort.QUICK and request.target is not Target.CUDA
+    if is_in_haste or not has_attention(root) or _layers_of(root) is None:
         return ByOperations()
     known = search.store.decided(TABLE)
     if known is None and search.store.failed(TABLE) is None:
@@ -127,7 +128,6 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
     """The table as it is timed now; None if that failed, or there is no time to use it. Either is written down."""
     if not search.has_time(TABLE, search.left_s() > 0):
         return None
-    options: Mapping[str, object] = dict(form[-1].options)
     task, layers = open_task(search.planned.root), _layers_of(search.planned.root)
     assert layers is not None, "speeds of others are by operations"
     lengths = sorted(map(task.length, search.planned.parts.judging.head(500).examples))
@@ -135,11 +135,11 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
         f"{search.planned.root.manifest.name}-table",
         search.planned.root,
         search.planned.declared,
-        str(options["to"]),
-        str(options["mode"]),
+        form,
         max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
-        tuple(depth for depth in plan.depths(layers, search.planned.request.effort) if depth < layers),
+        tuple(depth for depth in plan.depths(layers, search.planned.request) if depth < layers),
         search.planned.source,
+        timed.ways[0] if (timed := search.store.timed(key(form))) is not None and timed.ways else None,
     )
     with search.building.reminding(f"timing the layers of {key(form)}"):
         (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])

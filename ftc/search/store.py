@@ -41,10 +41,12 @@ E = TypeVar("E", Built, Failed, Judged, Timed, Predicted)
 class Store:
     """The state of a search: what its journal says, and its clock.
 
+    :param root: the checkpoint, which is what the empty chain makes
     :param began_s: on the monotonic clock, less what runs before this one had taken
     """
 
     journal: Journal
+    root: Artifact
     began_s: float = field(init=False)
     _longest_s: Mapping[str, float] = field(init=False)
     _told: set[str] = field(init=False, default_factory=set)
@@ -76,6 +78,8 @@ class Store:
 
     def of(self, name: str) -> Artifact | None:
         """The same, by the chain's key."""
+        if name == key(()):
+            return self.root
         for entry in reversed(self.journal.entries):
             if isinstance(entry, Built) and entry.key == name and is_artifact(Path(entry.path)):
                 try:

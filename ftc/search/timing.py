@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.intervals import ITSELF
 from bench.options import Options
 from bench.run import bench
 from ftc.console import counted, hushed, progress
@@ -15,6 +16,8 @@ from ftc.search import plan
 from ftc.search.journal import Timed
 from ftc.search.links import key
 from ftc.search.request import Objective
+from ftc.search.result import memory_bytes
+from ftc.search.ways import best_of, names_of_best
 
 if TYPE_CHECKING:
     from bench.standing import Standing
@@ -39,24 +42,26 @@ class Timing:
         """A short measurement beside the reference; once more beside the checkpoint if it fails."""
         search, began = self.search, time.monotonic()
         reference = search.compared_with()
-        subjects: dict[str, str] = {}  # keys, by the ids of what they made
+        first = key(()) if reference is search.planned.root else key(plan.REFERENCE)
+        named = {reference.manifest.id: first}  # keys, by the ids of what they made
         candidates = [reference]
         for name in names:
             artifact = search.store.of(name)
-            if artifact is not None and artifact.manifest.id not in (reference.manifest.id, *subjects):
-                subjects[artifact.manifest.id] = name
+            if artifact is not None and artifact.manifest.id not in named:
+                named[artifact.manifest.id] = name
                 candidates.append(artifact)
-        rows, options = search.planned.parts.judging.sample(_TIMED_ROWS, 0), self._options(len(subjects))
+        subjects = len(named) - 1
+        rows, options = search.planned.parts.judging.sample(_TIMED_ROWS, 0), self._options(subjects)
         try:
-            with progress(f"timing {counted(len(subjects), 'candidate')} beside {reference.manifest.name}"), hushed():
-                board = bench(candidates, data=rows, options=options)
+            with progress(f"timing {counted(subjects, 'candidate')} beside {reference.manifest.name}"), hushed():
+                board = bench(candidates, data=rows, options=options, ways=search.ways(candidates))
         except RunError as error:
             search.tell(f"timing failed: {error}")
             return
-        seconds = (time.monotonic() - began) / max(1, len(subjects))
-        for standing in board.standings:
-            if standing.candidate.id != search.planned.root.manifest.id:
-                self._note(standing, subjects.get(standing.candidate.id), seconds)
+        seconds = (time.monotonic() - began) / max(1, subjects)
+        for made, name in named.items():
+            ours = [standing for standing in board.standings if standing.candidate.artifact_id == made]
+            self._note(name, ours, seconds if name != first or not subjects else 0.0)
         if search.compared_with().manifest.id != reference.manifest.id:
             # all of them: ratios to what failed cannot stand beside these
             again = [name for name in dict.fromkeys([*search.candidates(), *names]) if search.is_fit(name)]
@@ -68,24 +73,28 @@ class Timing:
         return Options(
             threads=request.threads,
             time_budget_s=min(_TIMING_S * max(1, subjects), _MOST_S),
+            device=request.device,
             precision=0.03,
             seed=request.seed,
             scenario="Offline" if request.objective is Objective.THROUGHPUT else "SingleStream",
         )
 
-    def _note(self, standing: Standing, subject: str | None, seconds: float) -> None:
-        """Write down how fast one was.
+    def _note(self, name: str, standings: Sequence[Standing], seconds: float) -> None:
+        """Write down how fast one was, on a GPU in the best of its ways.
 
-        :param subject: its key; None for the reference, whose time the others share
+        :param seconds: its part of the time; none of the reference's, which the others share
         """
-        search, name = self.search, subject or key(plan.REFERENCE)
+        search, standing = self.search, best_of(standings)
         ratio = standing.ratio_to_float_onnx or standing.ratio_to_root
         if standing.verdict == "failed":
             search.fail(name, standing.reason, seconds)
         elif ratio is None or standing.p50_ns is None:
             search.tell(f"{name}: was not compared: too few rounds")
         else:
-            p50_ns, memory, took = standing.p50_ns, standing.peak_rss_bytes, seconds if subject else 0.0
-            search.store.add(lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50_ns, memory, took, at))
-            if subject:
-                search.tell(f"{name}: {ratio}")
+            p50_ns, memory, names = standing.p50_ns, memory_bytes(standing), names_of_best(standings)
+            search.store.add(
+                lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50_ns, memory, seconds, at, names)
+            )
+            if ratio != ITSELF:
+                way = f" as {standing.candidate.variant}" if standing.candidate.variant is not None else ""
+                search.tell(f"{name}{way}: {ratio}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -39,18 +38,9 @@ from ftc.records import Closed, Ended, RunBegun, TurnTaken
 from ftc.results_file import read_results
 from ftc.runtimes.variant import ON_CUDA, Variant
 from tests.bench import made
-from tests.bench.pretended_gpu import HELD_BYTES, Moment
+from tests.bench.pretended_gpu import HELD_BYTES, Moment, driver
 
 CARD = Gpu("NVIDIA X", 8192, "1.2")
-
-
-def driver(place: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """Put a driver's tool on the path that lists these GPUs."""
-    tool = place / "nvidia-smi"
-    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def search(
         artifacts=place,
         search="made",
     )
-    known = store or Store(Journal(place / "journal.jsonl"))
+    known = store or Store(Journal(place / "journal.jsonl"), checkpoint)
     return Search(replace(planned, **change), known, workshop or Idle(checkpoint))
 
 

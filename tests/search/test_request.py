@@ -28,7 +28,7 @@ from ftc.search.request import Effort, Objective, Request, Target
         ({"time_budget_s": float("inf")}, "--time-budget infs"),
         ({"objective": Objective.THROUGHPUT, "max_latency_ns": 5e6}, "--max-latency is the time of one row"),
         ({"effort": "fast"}, "effort 'fast' is none of quick, balanced, thorough"),
-        ({"target": Target.CUDA}, "--target cuda is not searched for yet"),
+        ({"target": Target.CUDA, "objective": Objective.SIZE}, "--objective size is of the file"),
     ],
 )
 def test_nonsense_is_refused(asked: dict[str, Any], said: str) -> None:

@@ -2,86 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
 import ftc
 from ftc.artifact import Artifact, open_artifact
 from ftc.data import Columns
-from ftc.errors import FtcError, InputError
+from ftc.errors import InputError
 from ftc.results_file import read_results
-from ftc.search import job, pace, plan, store, timing
 from ftc.search import optimize as module
+from ftc.search import pace, plan, store, timing
 from ftc.search.journal import Decided, Ended, Journal, Judged
 from ftc.search.links import Chain, key, link
 from ftc.search.parts import Source
 from ftc.search.request import Effort, Request
 from ftc.search.workshop import Done, Order
-from tests.conftest import WORDS
-
-DYNAMIC: Chain = (link("export", to="onnx"), link("quantize", to="onnx", mode="dynamic"))
-TABLE = {"rest": 0.05, "layer": 0.03, "head": 0.05, "neuron": 0.003625, "shapes": [[4, 64], [4, 64]]}
-"""Of a machine on which two layers of 4 heads and 64 neurons take 0.975."""
-
-
-class Here:
-    """A workshop that works in the tests' own process, and trains a twentieth of an epoch.
-
-    What one test has made is copied for the next: all of them start from the same checkpoint and rows.
-    """
-
-    slots = 1
-    made: ClassVar[dict[str, dict[str, Any]]] = {}
-
-    def __init__(self) -> None:
-        self.worked: list[str] = []
-
-    def do(self, orders: Sequence[Order]) -> Iterator[Done]:
-        for order in orders:
-            self.worked.append(order.key)
-            began = time.monotonic()
-            if order.request["do"] == "table":
-                yield Done(order, TABLE, None, 1.0)
-                continue
-            verb, options = order.request["link"]
-            if verb == "distill":
-                options = [["epochs", 0.05]]
-            request = json.loads(json.dumps({**order.request, "link": [verb, options]}))
-            try:
-                yield Done(order, self._made(order.key, request), None, time.monotonic() - began)
-            except FtcError as error:
-                yield Done(order, None, str(error), time.monotonic() - began)
-
-    def _made(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        place = Path(request["place"])
-        if name in self.made and not place.exists():
-            shutil.copytree(self.made[name]["path"], place)
-        self.made[name] = job._linked(request)
-        return self.made[name]
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Rows to tune on and rows for the final score."""
-    places = []
-    for name, first, count in (("tune", 0, 400), ("final", 400, 60)):
-        path = tmp_path_factory.mktemp("rows") / f"{name}.tsv"
-        drawn = random.Random(first)
-        lines = [f"{' '.join(drawn.choices(WORDS, k=3 + n % 9))}\t{n % 2}" for n in range(count)]
-        path.write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
-        places.append(path)
-    return places[0], places[1]
+from tests.search.here import Here
+from tests.search.made import DYNAMIC
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.search.made import DYNAMIC
 
 def built(path: Path, seconds: float) -> Store:
     """A search that has found or made the dynamic form."""
-    store = Store(Journal(path))
+    store = Store(Journal(path), made.root(path.parent))
     store.add(lambda at: Built(key(DYNAMIC), str(path.parent / "made"), "id", seconds, at))
     return store
 

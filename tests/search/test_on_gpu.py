@@ -1,0 +1,259 @@
+"""`ftc optimize --target cuda` without a GPU: what is tried there, in which ways, and what wins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench.intervals import Ratio
+from bench.leaderboard import rank
+from bench.standing import Standing, Verdict
+from ftc.artifact import Artifact
+from ftc.cli import main
+from ftc.cli.optimize import _plan, _show
+from ftc.errors import InputError
+from ftc.manifest import Ancestor
+from ftc.measurement import Measurement
+from ftc.results_file import read_results
+from ftc.runtimes.variant import ON_CUDA, Variant
+from ftc.search import optimize as module
+from ftc.search import pace, plan, timing
+from ftc.search.bounds import Bounds
+from ftc.search.fates import Fates
+from ftc.search.journal import Decided, Journal, Timed
+from ftc.search.links import key, link
+from ftc.search.prepare import prepare
+from ftc.search.request import Effort, Request, Target
+from ftc.search.result import Result, choose, refusal
+from ftc.search.speeds import ByOperations, speeds_of
+from ftc.search.store import Store
+from ftc.search.ways import best_of, names_of_best, ways
+from tests.bench.made import candidate, measurement, run
+from tests.bench.pretended_gpu import HELD_BYTES, OnPretended, driver
+from tests.search import made
+from tests.search.here import Here
+from tests.search.made import DYNAMIC
+
+ON_GPU = Request(target=Target.CUDA, max_drop=0.2, threads=1, time_budget_s=600.0)
+PRUNED = (link("prune", keep=0.5),)
+
+
+@pytest.fixture
+def card(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(tmp_path_factory.mktemp("driver"), monkeypatch, "0, GPU-1, NVIDIA X, 8192, 1.2")
+
+
+@pytest.fixture
+def pretended(card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is this processor, with two of PyTorch's ways, one of them exact, and short measurements."""
+    few = {**ON_CUDA, "torch": tuple(map(Variant.named, ("fp32-eager", "bf16-eager")))}
+    for of in ("bench.variants", "bench.candidates"):
+        monkeypatch.setattr(f"{of}.ON_CUDA", few)
+    for of in ("bench.run", "bench.screening"):
+        monkeypatch.setattr(f"{of}.Worker", OnPretended)
+    monkeypatch.setattr(plan, "_without_cuda", lambda: None)
+    monkeypatch.setattr(timing, "_TIMING_S", 0.3)
+    monkeypatch.setattr(pace, "timing_s", lambda _budget_s: 0.3)
+
+
+def searched(
+    root: Artifact, rows: tuple[Path, Path], place: Path, request: Request = ON_GPU, **given: Any
+) -> module.Result:
+    return module.optimize(
+        root.path, rows[0], final=rows[1], request=request, artifacts=place, workshop=Here(), **given
+    )
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_search_on_a_gpu(text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path) -> None:
+    quick = replace(ON_GPU, effort=Effort.QUICK)
+    result = searched(text_root, rows, tmp_path, quick)
+
+    (run,) = read_results(tmp_path / "bench-cuda.jsonl")
+    assert run.id == result.board.run
+    assert run.conditions.gpu is not None
+    assert run.conditions.device == "cuda"
+    assert not (tmp_path / "bench.jsonl").exists(), "whose last winner is taken for services"
+    ways_of_root = {s.candidate.variant for s in result.board.standings if s.candidate.path == str(text_root.path)}
+    assert {"fp32-eager"} <= ways_of_root <= {"fp32-eager", "bf16-eager"}, "the plain way, and the best"
+
+    entries = Journal(result.journal).entries
+    timed = {entry.key: entry for entry in entries if isinstance(entry, Timed)}
+    assert {key(()), key(plan.REFERENCE)} <= set(timed)
+    assert "fp32-eager" in timed[key(())].ways
+    assert timed[key(plan.REFERENCE)].ways == ("fp32-cuda",)
+    assert timed[key(())].memory_bytes == HELD_BYTES, "of the GPU, not of the process"
+    shapes = [entry for entry in entries if isinstance(entry, Decided) and entry.stage.startswith("time for prune")]
+    assert shapes, "smaller networks are tried in one of these forms"
+
+    rows_by_key = {row.key: row for row in result.rows}
+    assert rows_by_key[key(())].way in ways_of_root
+    assert rows_by_key[key(plan.REFERENCE)].way == "fp32-cuda"
+    assert not any("quantize" in row.key for row in result.rows)
+    if result.is_better:
+        winners = [s.candidate for s in result.board.standings if s.verdict == "winner"]
+        assert [(winner.path, winner.variant) for winner in winners] == [(str(result.winner), result.way)]
+    again = searched(text_root, rows, tmp_path, quick)
+    assert again == replace(result, seconds=again.seconds), "what was searched is only told again"
+
+
+@pytest.mark.usefixtures("pretended")
+def test_without_onnx_runtimes_cuda_speeds_are_of_the_checkpoint(
+    text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_without_cuda", lambda: "this onnxruntime has no CUDAExecutionProvider")
+    request = replace(ON_GPU, effort=Effort.QUICK)
+    planned = prepare(text_root.path, rows[0], final=rows[1], request=request, artifacts=tmp_path)
+    told = "\n".join(_plan(planned))
+    assert "     as it is\n     not the float ONNX export: this onnxruntime has no CUDAExecutionProvider" in told
+    result = searched(text_root, rows, tmp_path, request, recipe=(PRUNED,))
+    assert {row.key for row in result.rows} == {key(()), key(PRUNED)}
+    assert all(standing.ratio_to_float_onnx is None for standing in result.board.standings)
+    assert {s.candidate.variant for s in result.board.standings if s.candidate.format == "huggingface"} >= {
+        "fp32-eager"
+    }
+
+
+def test_what_no_gpu_runs_is_refused(text_root: Artifact) -> None:
+    refused = "--target cuda runs float checkpoints and ONNX; INT8 and TFLite are for CPUs"
+    for chain in (DYNAMIC, (link("export", to="tflite"),)):
+        with pytest.raises(InputError, match=refused):
+            plan.check(text_root, chain, ON_GPU, "candidate 1")
+    plan.check(text_root, (*PRUNED, *plan.REFERENCE), ON_GPU, "candidate 1")
+    with pytest.raises(InputError, match="forms are of INT8, made for CPUs"):
+        plan.post_training(text_root, ON_GPU, Bounds((("onnx", "dynamic"),)))
+
+
+def test_what_nothing_runs_on_a_gpu_is_refused_with_the_reasons(
+    text_root: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_without_cuda", lambda: "this onnxruntime has no CUDAExecutionProvider")
+    run = replace(text_root.manifest.run, runtime="keras")
+    with pytest.raises(InputError, match=r"has no CUDAExecutionProvider; the checkpoint as it is: keras runs it on"):
+        plan.on_a_gpu(replace(text_root, manifest=replace(text_root.manifest, run=run)))
+
+
+def test_without_a_gpu_it_is_one_line_and_exit_2(
+    text_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(tmp_path, monkeypatch)
+    data = tmp_path / "rows.tsv"
+    asked = ["optimize", str(text_checkpoint), "--data", str(data), "--target", "cuda"]
+    result = CliRunner().invoke(main, [*asked, "--artifacts", str(tmp_path / "made")])
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "--target cuda needs an NVIDIA GPU with its driver, and nvidia-smi lists no GPU" in line
+    assert line.endswith("Leave --target out for the CPU.")
+    assert not (tmp_path / "made").exists()
+
+
+def standing(variant: str | None, ratio: float | None, verdict: Verdict = "slower") -> Standing:
+    known = Ratio(ratio, ratio, ratio) if ratio is not None else None
+    return Standing(replace(candidate("torch"), variant=variant), verdict, "", {}, ratio_to_root=known)
+
+
+def way(name: str, variant: str, latency_ns: int, accuracy: float = 0.9) -> Measurement:
+    """A candidate on a GPU; of a checkpoint and its export, the plain way alone is what others are compared with."""
+    known, plain = measurement(name, latency_ns, accuracy), variant in ("fp32-eager", "fp32-cuda")
+    one = replace(
+        known.candidate,
+        id=f"{known.candidate.id}-{variant}",
+        name=f"{name} {variant}",
+        variant=variant,
+        is_root=known.candidate.is_root and plain,
+        lossless=known.candidate.lossless and plain,
+        lineage=(Ancestor(known.candidate.id, name, known.candidate.format, None),),
+    )
+    return replace(known, candidate=one, peak_gpu_bytes=HELD_BYTES if name == "torch" else None)
+
+
+def test_the_checkpoint_may_win_in_another_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = [way("torch", "fp32-eager", 8000), way("torch", "fp16-graph", 1000), way("onnx", "fp32-cuda", 4000)]
+    board = rank(run(*found, way("pruned", "bf16-graph", 500, 0.6)))
+    best, is_better, reason = choose(board, ON_GPU)
+    assert (best.candidate.name, is_better) == ("torch fp16-graph", True)
+    assert "4.00x (3.81-4.20) as fast as float ONNX" in reason
+
+    root = made.root(tmp_path)
+    same = replace(root, manifest=replace(root.manifest, id="id-of-torch"))
+    one = made.search(tmp_path, ON_GPU, [()], store=Store(Journal(tmp_path / "journal.jsonl"), same))
+    (row,) = Fates(one, board, best, "won").rows()
+    assert (row.key, row.way, row.measured, row.fate) == ("as it is", "fp16-graph", 4.0, "won")
+    result = Result(tmp_path / "ckpt", True, reason, board, (), tmp_path / "j", 60, 1, 1, best.candidate.variant)
+    _show(result, tmp_path)
+    told = capsys.readouterr().out
+    assert f"winner: {tmp_path / 'ckpt'}, executed as fp16-graph" in told
+    assert "next: run it with PyTorch, replayed from CUDA graphs, in float16; services" in told
+
+
+def test_memory_is_that_of_the_gpu_and_must_be_known_where_it_is_limited() -> None:
+    board = rank(
+        run(way("torch", "fp32-eager", 8000), way("torch", "fp16-graph", 1000), way("fp16", "fp16-tensorrt", 500))
+    )
+    assert choose(board, ON_GPU)[0].candidate.variant == "fp16-tensorrt"
+    enough = replace(ON_GPU, max_memory_bytes=1.1 * HELD_BYTES)
+    assert choose(board, enough)[0].candidate.variant == "fp16-graph"
+    unknown = next(s for s in board.standings if s.candidate.variant == "fp16-tensorrt")
+    assert (
+        refusal(unknown, board, enough)
+        == "onnxruntime does not tell what memory it takes, and --max-memory limits that"
+    )
+    best, is_better, reason = choose(board, replace(ON_GPU, max_memory_bytes=0.9 * HELD_BYTES))
+    assert (best.candidate.variant, is_better) == ("fp32-eager", False)
+    assert "more than --max-memory" in reason
+
+
+def test_the_fastest_way_is_kept_and_the_fastest_exact_one() -> None:
+    measured = [standing("fp32-eager", 1.0), standing("fp16-graph", 3.0), standing("fp32-graph", 2.0)]
+    assert names_of_best(measured) == ("fp16-graph", "fp32-graph")
+    assert best_of(measured).candidate.variant == "fp16-graph"
+    failed = standing("bf16-graph", None, "failed")
+    assert names_of_best([failed, *measured[:1]]) == ("fp32-eager",)
+    assert best_of([failed, standing("fp32-compile", None)]).candidate.variant == "fp32-compile"
+    assert best_of([failed]) is failed
+    assert names_of_best([standing(None, 2.0)]) == (), "a CPU leaves no choice"
+
+
+def test_ways_are_all_at_first_and_then_those_that_were_best(text_root: Artifact) -> None:
+    def named(best: Sequence[str] = (), effort: Effort = Effort.BALANCED, *, first: bool = False) -> list[str]:
+        request = replace(ON_GPU, effort=effort)
+        return [str(way) for way in ways(text_root, request, best, is_compared_with=first)]
+
+    assert named() == list(map(str, ON_CUDA["torch"]))
+    assert not any("compile" in name for name in named(effort=Effort.QUICK)), "which takes a minute or more"
+    assert named(["fp16-graph", "fp32-graph"]) == ["fp32-graph", "fp16-graph"]
+    assert named(["fp16-graph"], first=True) == ["fp32-eager", "fp16-graph"]
+    assert ways(text_root, Request(), (), is_compared_with=True) == (None,)
+
+
+def test_layers_are_timed_on_the_gpu_itself_in_the_best_way_of_the_form(
+    text_root: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = made.Idle(made.root(tmp_path / "checkpoint"))
+    orders: list[dict[str, Any]] = []
+    told = {"rest": 0.05, "layer": 0.3, "head": 0.01, "neuron": 0.0001, "shapes": [[4, 64], [4, 64]]}
+    monkeypatch.setattr(workshop, "do", lambda given: [*orders_of(given, orders, told)])
+    quick = replace(ON_GPU, effort=Effort.QUICK)
+    one = made.search(tmp_path, quick, [()], workshop=workshop, root=text_root)
+    one.store.add(lambda at: Timed(key(()), 2.0, 1.9, 2.1, 1e6, None, 1.0, at, ("fp16-graph", "fp32-graph")))
+    speeds = speeds_of(one, ())
+    assert [(order["way"], order["to"], order["mode"]) for order in orders] == [("fp16-graph", None, None)]
+    assert speeds is not None
+    assert not isinstance(speeds, ByOperations), "narrow layers take as long as wide ones there"
+    shape = speeds.shape(1.5, 0.5)
+    assert shape is not None
+    assert key(shape.chain) == "prune --layers 1"
+    assert plan.parts_of_depth(quick) == plan.parts_of_depth(replace(quick, effort=Effort.THOROUGH))
+
+
+def orders_of(given: Any, orders: list[dict[str, Any]], told: dict[str, Any]) -> list[Any]:
+    from ftc.search.workshop import Done
+
+    orders += [json.loads(json.dumps(order.request)) for order in given]
+    return [Done(order, told, None, 1.0) for order in given]
