@@ -33,6 +33,9 @@ _WORDS = {
     "arrivals": "arrivals of queries",
 }
 
+_LIBRARIES = {"litert": ("ai-edge-litert",), "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "tensorrt")}
+"""What brings a runtime, where that has another name, or several."""
+
 
 def differences(then: Conditions, now: Conditions) -> tuple[str, ...]:
     """Each condition that differs, with both values; versions of libraries are apart, see `versions`."""
@@ -50,6 +53,17 @@ def versions(then: Conditions, now: Conditions) -> tuple[str, ...]:
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     )
+
+
+def libraries(runtime: str) -> tuple[str, ...]:
+    """What brings a runtime."""
+    return _LIBRARIES.get(runtime, (runtime,))
+
+
+def is_same_runtime(runtime: str, then: Conditions, now: Conditions) -> bool:
+    """Whether what brings it has the same version on both sides."""
+    before, after = then.machine.versions, now.machine.versions
+    return all(before.get(name) == after.get(name) for name in libraries(runtime))
 
 
 def _of(then: Machine | Conditions, now: Machine | Conditions) -> Iterator[str]:

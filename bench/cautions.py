@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from bench import plan, statistics
+from bench import plan, statistics, timed
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.leaderboard import self_check
 from bench.standing import judge_of
@@ -18,6 +18,9 @@ BUSY_SHARE = 0.15
 
 STRETCH_NS = 800_000_000
 """Of calls: a single round is too short to tell more of the machine than chance."""
+
+SHORT_STRETCH_NS = 100_000_000
+"""Enough where the medians of a run's first and last third are compared: a second of calls shows what got slower."""
 
 NOISY_SPREAD = 0.25
 """Interquartile range of the stretches' medians as a share of their median: what torch.utils.benchmark calls gross."""
@@ -105,6 +108,14 @@ def _after(run: Run) -> Iterator[Caution]:
                 "median.",
                 "Call it once before it serves.",
             )
+    for known in run.measurements:
+        largest = max(timed.OFFLINE_SIZES)
+        if known.is_timed and known.opening is not None and known.opening.batch_size == largest:
+            yield Caution(
+                "largest batch",
+                f"{known.candidate.name} was fastest in batches of {largest}, the largest that are tried.",
+                "Time larger ones: --batch-sizes 128,256.",
+            )
     check = self_check(judge)
     if check is not None and check.passed and check.ratio is not None and check.ratio.precision > TELLING:
         yield Caution(
@@ -142,14 +153,14 @@ def _lives(known: Measurement | None) -> int:
     return len(set(known.processes.values())) if known is not None else 0
 
 
-def _stretches(known: Measurement, conditions: Conditions) -> list[float]:
+def _stretches(known: Measurement, conditions: Conditions, stretch_ns: float = STRETCH_NS) -> list[float]:
     """The typical call of each stretch of the run in nanoseconds: the mean of its rounds' medians."""
     typical, medians, spent_ns = [], list[float](), 0
     rounds = known.by_round()
     for number, taken in _as_of_one_example(rounds, conditions).items():
         medians.append(median(taken))
         spent_ns += sum(rounds[number])
-        if spent_ns >= STRETCH_NS:
+        if spent_ns >= stretch_ns:
             typical.append(fmean(medians))
             medians, spent_ns = [], 0
     return typical
@@ -182,9 +193,7 @@ def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Ca
     if conditions.arrivals is not None:
         return  # what a query waits for is chance
     typical = _stretches(reference, conditions)
-    if not typical:
-        return
-    low, middle, high = np.percentile(typical, [25, 50, 75])
+    low, middle, high = np.percentile(typical or [1.0], [25, 50, 75])
     if (high - low) / middle > NOISY_SPREAD:
         yield Caution(
             "noisy host",
@@ -192,6 +201,8 @@ def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Ca
             "times are of this moment, ratios are what can be quoted.",
             _QUIET,
         )
+    spent_ns = sum(map(sum, reference.by_round().values()))
+    typical = _stretches(reference, conditions, max(SHORT_STRETCH_NS, min(STRETCH_NS, spent_ns / 20)))
     third = len(typical) // 3
     if third >= 3 and median(typical[-third:]) > SLOWED * median(typical[:third]):
         yield Caution(

@@ -54,6 +54,7 @@ class Comparison:
     :param missing: candidates of one of the two runs only
     :param failed: candidates that were timed then and failed now, with the reason
     :param gone: the winner then, where the newer run has no candidate of its name
+    :param changed: the anchor's runtime, if that has another version now
     :param versions: libraries that changed in between
     """
 
@@ -67,6 +68,7 @@ class Comparison:
     versions: tuple[str, ...]
     failed: tuple[tuple[str, str], ...] = ()
     gone: str | None = None
+    changed: str | None = None
 
     @property
     def is_slower(self) -> bool:
@@ -101,6 +103,7 @@ def compare(old: Path, new: Path) -> Comparison:
         raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")
     before, after = judge_of(then), judge_of(now)
     anchor = _anchor(before, after, old, new)
+    runtime = anchor.runtime
     earlier = _ratios(before, anchor)
     older = _renamed(then, now)
     later = {older.get(name, name): ratio for name, ratio in _ratios(after, anchor).items()}
@@ -122,6 +125,7 @@ def compare(old: Path, new: Path) -> Comparison:
         versions=alike.versions(then.conditions, now.conditions),
         failed=failed,
         gone=gone,
+        changed=None if alike.is_same_runtime(runtime, then.conditions, now.conditions) else runtime,
     )
 
 
@@ -150,6 +154,12 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     if comparison.gone is not None:
         told = f"{comparison.gone}, the winner then, is not among the candidates now: nothing is known of it"
         console.print(Text(told, style="bold red"), soft_wrap=True)
+    if comparison.changed is not None:
+        told = (
+            f"{comparison.changed}, which runs {comparison.anchor}, has another version now: "
+            "what it changed there is in every ratio"
+        )
+        console.print(Text(told, style="bold yellow"), soft_wrap=True)
     remarks = [
         *(f"{name} failed now: {reason}" for name, reason in comparison.failed),
         f"speed against {comparison.anchor}, which is the same in the run of {comparison.then} and in that of "
@@ -182,13 +192,20 @@ def _last(path: Path, which: str) -> Run:
 
 
 def _anchor(before: Judge, after: Judge, old: Path, new: Path) -> Candidate:
-    """The checkpoint or its float export, if it is the same file in both runs.
+    """The float export or the checkpoint, if it is the same file in both runs; rather one whose runtime is the same.
 
     An export's id says what it was made of and how; made by another version of the exporter it may be another file.
     """
-    for mine, theirs in ((before.float_onnx, after.float_onnx), (before.root, after.root)):
-        if mine is not None and theirs is not None and mine.candidate.is_same_file(theirs.candidate):
-            return mine.candidate
+    pairs = ((before.float_onnx, after.float_onnx), (before.root, after.root))
+    same = [
+        mine.candidate
+        for mine, theirs in pairs
+        if mine is not None and theirs is not None and mine.candidate.is_same_file(theirs.candidate)
+    ]
+    then, now = before.run.conditions, after.run.conditions
+    same.sort(key=lambda one: not alike.is_same_runtime(one.runtime, then, now))
+    if same:
+        return same[0]
     raise InputError(
         f"{old} and {new} have no checkpoint or float export in common that speed could be taken against. "
         "Measure again with that of the older run among the candidates."

@@ -45,11 +45,16 @@ def machine() -> Machine:
         memory_bytes=int(psutil.virtual_memory().total),
         platform=platform.platform(),
         python=platform.python_version(),
-        versions={name: version for name in LIBRARIES if (version := _version(name)) is not None},
+        versions=versions(),
         load_1min=round(psutil.getloadavg()[0], 2),
         memory_available_bytes=int(psutil.virtual_memory().available),
         memory_limit_bytes=memory_limit_bytes(),
     )
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed that times depend on."""
+    return {name: version for name in LIBRARIES if (version := _version(name)) is not None}
 
 
 def _version(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench import alike
 from bench.leaderboard import Leaderboard
 from bench.statistics import floor
 from ftc.console import counted
@@ -11,9 +12,6 @@ FORMS: dict[Form, str] = {"text": "single texts", "pair": "pairs of texts", "ima
 
 PERCENTILES = "percentiles are of repeated calls of these"
 """Said of the timed examples: other texts or images, longer ones above all, may take longer than any of them."""
-
-_LIBRARIES = {"litert": ("ai-edge-litert",), "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "tensorrt")}
-"""What brings a runtime, where that has another name, or several."""
 
 
 def remarks(board: Leaderboard) -> list[str]:
@@ -42,6 +40,11 @@ def empty(board: Leaderboard) -> list[str]:
                 f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
                 "give a longer --time-budget, or a finer --precision"
             )
+    on_gpu = [standing for standing in timed if standing.candidate.variant is not None]
+    silent = dict.fromkeys(s.candidate.runtime for s in on_gpu if s.peak_gpu_bytes is None)
+    remarks += [f"no memory of the GPU for {runtime}, which does not tell" for runtime in silent]
+    if any(standing.power_w is None for standing in on_gpu):
+        remarks.append("no power: nvidia-ml-py is not installed, or the card does not count what it takes")
     return remarks
 
 
@@ -95,8 +98,8 @@ def under(board: Leaderboard) -> tuple[str, ...]:
     rows = f"{counted(data.rows, 'row')} of {data.source}" if data is not None else "no data"
     form = f" ({FORMS[conditions.form]})" if conditions.form is not None else ""
     runtimes = dict.fromkeys(standing.candidate.runtime for standing in board.standings)
-    libraries = [name for runtime in runtimes for name in _LIBRARIES.get(runtime, (runtime,))]
-    versions = [f"{name} {machine.versions[name]}" for name in libraries if name in machine.versions]
+    names = [name for runtime in runtimes for name in alike.libraries(runtime)]
+    versions = [f"{name} {machine.versions[name]}" for name in names if name in machine.versions]
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     cores = conditions.pinned_cores
     pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""

@@ -180,6 +180,8 @@ def _absent(run: Run) -> str:
     failed = next((m.candidate.name for m in run.measurements if m.candidate.is_float_onnx), None)
     if failed is not None:
         return f"the float ONNX export, {failed}, failed"
+    if run.choice is not None:
+        return "no float ONNX export of the checkpoint came so far in the search"
     return "no float ONNX export of the checkpoint is among the candidates: add its path, or make it with ftc export"
 
 

@@ -30,9 +30,6 @@ LEAST_CALLS = 24
 LONG_TURN_NS = 800_000_000
 """What a turn of a slow model takes at most; and what one on a GPU takes, before which its clocks must settle."""
 
-WARMING = 4
-"""Every fourth batch of each cell warms up a process that replaces another; a new candidate does all of them."""
-
 MOST_CALLS = 4096
 """In a cell of a turn: its times are one line of the results."""
 

@@ -156,11 +156,12 @@ class Worker:
         self._may_be_stopped = answer["may_be_stopped"]
         return answer
 
-    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
+    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> float:
         """See `bench.worker.Subject.prepare`."""
         texts, images = wire.packed(examples)
         self._sizes = [[len(rows) for rows in batches] for batches in cells]
-        self._ask(images, do="prepare", examples=texts, cells=[[list(rows) for rows in batches] for batches in cells])
+        listed = [[list(rows) for rows in batches] for batches in cells]
+        return float(self._ask(images, do="prepare", examples=texts, cells=listed)[0]["warming"])
 
     def first_call(self, example: Example) -> int:
         """See `bench.worker.Subject.first_call`."""

@@ -93,7 +93,7 @@ def _warm_up(well: dict[str, Trial], whole: Sequence[Sequence[int]]) -> float:
         for trial in well.values():
             try:
                 took_ns = sum(median(times) * len(times) for times in trial.turn(whole))
-                trial.warming_s = took_ns / 1e9 / plan.WARMING
+                trial.warming_s = trial.warming * took_ns / 1e9
                 total += took_ns
             except WorkerError as error:
                 trial.fail(str(error))

@@ -129,6 +129,10 @@ def _conditions(board: Leaderboard) -> dict[str, object]:
     return {
         "cpu": known.machine.cpu,
         "cores": known.machine.cores,
+        "instructions": ", ".join(known.machine.instructions),
+        "governor": known.machine.governor,
+        "cpu_quota": known.machine.cpu_quota,
+        "memory_bytes": known.machine.memory_bytes,
         "device": known.device,
         "gpu": known.gpu,
         "threads": known.threads,
@@ -136,6 +140,8 @@ def _conditions(board: Leaderboard) -> dict[str, object]:
         "rate_per_s": known.arrivals.rate_per_s if known.arrivals is not None else None,
         "latency_bound_ms": known.arrivals.bound_ms if known.arrivals is not None else None,
         "timed_examples": known.timed_examples,
+        "length_median": known.lengths[0],
+        "length_longest": known.lengths[1],
         "seed": known.seed,
         "max_drop_points": board.max_drop_points,
         "data": data.source if data is not None else None,
@@ -179,6 +185,8 @@ def _metrics(standing: Standing) -> dict[str, float | None]:
         "power_w": standing.power_w,
         "load_ms": _milliseconds(standing.load_ns),
         "first_call_ms": _milliseconds(standing.first_call_ns),
+        "encode_p50_ms": _milliseconds(standing.encode_p50_ns),
+        "decode_p50_ms": _milliseconds(standing.decode_p50_ns),
     }
 
 

@@ -29,7 +29,8 @@ class Trial:
     """A candidate, its process, and the log that everything about it goes into.
 
     :param opening_s: seconds that opening took, as far as a process that replaces this one does the same
-    :param warming_s: seconds that warming up takes it
+    :param warming: what part (0-1) of a pass over all its batches warms up a process that replaces another
+    :param warming_s: seconds that it takes
     :param rows: of one pass, in the Offline scenario
     :param batches: the same in its own best size
     :param process: how many processes the run has had for it before this one
@@ -40,6 +41,7 @@ class Trial:
     log: Log
     has_failed: bool = False
     opening_s: float = 0.0
+    warming: float = 1.0
     warming_s: float = 0.0
     rows: int = 0
     batches: int = 0
@@ -60,6 +62,7 @@ class Trial:
         """Take the candidate out of the run."""
         self.has_failed = True
         hung_after_s = self.worker.hung_after_s
+        self.worker.end()  # others may need the memory
         self.log.add(Closed(self.log.run.id, self.candidate.id, failure=reason, hung_after_s=hung_after_s))
         caution(f"{self.candidate.name} failed: {reason}")
 
@@ -81,7 +84,7 @@ class Trial:
             cells = (timed.offered[best],)
             self.rows, self.batches = len(timed.cells[0]), len(cells[0])
         began = time.monotonic()
-        self.worker.prepare(timed.examples, cells)
+        self.warming = self.worker.prepare(timed.examples, cells)
         self._cells = cells
         self.opening_s = opened_s + time.monotonic() - began
         opening = Opening(
@@ -104,11 +107,14 @@ class Trial:
 
         :raises WorkerError: if it cannot be opened again
         """
+        self._reopen(timed)
+        self.worker.prepare(timed.examples, self._cells)
+        self.process += 1
+
+    def _reopen(self, timed: Timed) -> None:
         self.worker.end()
         self.worker.open()
         self.worker.first_call(timed.examples[0])
-        self.worker.prepare(timed.examples, self._cells)
-        self.process += 1
 
     def answer(self, data: Dataset, task: Task, advance: Advance) -> None:
         """Answer every row, and score the answers if there are labels.
@@ -130,7 +136,9 @@ class Trial:
         """The batch size at which most rows go through in a second; of those within 2 % of it, the smallest."""
         sizes = list(timed.offered)
         self.worker.prepare(timed.examples, [timed.offered[size] for size in sizes])
+        self.worker.warm()
         taken = self.worker.turn([range(len(timed.offered[size])) for size in sizes])
+        self._reopen(timed)  # what larger batches have needed of memory is not what the best one needs
         per_row_ns = {size: sum(times) / (size * len(times)) for size, times in zip(sizes, taken, strict=True)}
         return min(size for size in sizes if per_row_ns[size] <= _AS_GOOD * min(per_row_ns.values()))
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from bench import plan, wire
+from bench import wire
 from bench.clock import Clock, settle, time_calls, time_queries, uncollected
 from bench.cores import scatter
 from bench.on_gpu import OnGpu, watched
@@ -44,12 +44,15 @@ class Subject:
         self._task, self._session, self._clock, self.on_gpu = task, session, clock, on_gpu
         self._cells: list[list[dict[str, np.ndarray]]] = []
 
-    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> None:
+    def prepare(self, examples: Sequence[Example], cells: Sequence[Sequence[Sequence[int]]]) -> float:
         """Encode the timed examples.
 
         :param cells: for each cell its batches, and for each of these the rows of `examples`
+        :return: what part (0-1) of all that is in the batches `warm` calls the model with
         """
         self._cells = [[self._task.encode([examples[row] for row in batch]) for batch in batches] for batches in cells]
+        whole = sum(_elements(inputs) for cell in self._cells for inputs in cell)
+        return sum(map(_elements, self._of_each_shape())) / whole
 
     def first_call(self, example: Example) -> int:
         """Nanoseconds of one model call with a batch of one."""
@@ -73,10 +76,13 @@ class Subject:
         return around
 
     def warm(self) -> None:
-        """Call the model with every fourth batch, and with the last: runtimes prepare themselves for a shape."""
-        for cell in self._cells:
-            for inputs in (*cell[:: plan.WARMING], *cell[-1:]):
-                self._session.run(inputs)
+        """Call the model with one batch of each shape: runtimes prepare themselves for what they have not seen."""
+        for inputs in self._of_each_shape():
+            self._session.run(inputs)
+
+    def _of_each_shape(self) -> Sequence[dict[str, np.ndarray]]:
+        every = (inputs for cell in self._cells for inputs in cell)
+        return tuple({tuple(values.shape for values in inputs.values()): inputs for inputs in every}.values())
 
     def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
         """Nanoseconds of one model call for each batch that is picked of each cell.
@@ -110,6 +116,10 @@ class Subject:
         """
         runs = [self._session.run(self._task.encode([example])) for example in examples]
         return {name: np.concatenate([outputs[name] for outputs in runs]) for name in runs[0]}
+
+
+def _elements(inputs: Mapping[str, np.ndarray]) -> int:
+    return sum(values.size for values in inputs.values())
 
 
 def peak_rss_bytes() -> int:
@@ -188,8 +198,7 @@ def _asked(subject: Subject, request: Mapping[str, Any], arrays: wire.Arrays) ->
             subject.warm()
             return {}, {}
         case "prepare":
-            subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])
-            return {}, {}
+            return {"warming": subject.prepare(wire.unpacked(request["examples"], arrays), request["cells"])}, {}
         case "first":
             return {"ns": subject.first_call(*wire.unpacked(request["examples"], arrays))}, {}
         case "around":

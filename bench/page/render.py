@@ -69,6 +69,7 @@ def table(found: Sequence[Found]) -> str:
             "place": place,
             "verdict": verdict(standing, ended=one.run.ended),
             **_cells(standing, board),
+            **_conditions(board),
         }
         for number, group in enumerate(gather(found), start=1)
         for one in group.shown
@@ -106,12 +107,29 @@ def _cells(standing: Standing, board: Leaderboard) -> dict[str, object]:
         "drop_points": standing.drop_points,
         "drop_low_points": drop.low_points if drop is not None else None,
         "drop_high_points": drop.high_points if drop is not None else None,
+        "mcnemar_p": drop.p_value if drop is not None else None,
         "label_agreement": standing.label_agreement,
         "peak_rss_bytes": standing.peak_rss_bytes,
         "peak_gpu_bytes": standing.peak_gpu_bytes,
         "power_w": standing.power_w,
         "load_ns": standing.load_ns,
         "first_call_ns": standing.first_call_ns,
+        "encode_p50_ns": standing.encode_p50_ns,
+        "decode_p50_ns": standing.decode_p50_ns,
+        "batch_size": standing.batch_size,
+    }
+
+
+def _conditions(board: Leaderboard) -> dict[str, object]:
+    known, data = board.conditions, board.conditions.data
+    return {
+        "scenario": known.scenario,
+        "device": known.device,
+        "gpu": known.gpu,
+        "cpu": known.machine.cpu,
+        "threads": known.threads,
+        "data": data.source if data is not None else None,
+        "rows": data.rows if data is not None else None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import described
+from bench import alike, described
 from bench.leaderboard import Leaderboard, rank
 from bench.page import conditions, groups, headline, lineage, reproduce, ridges, scatter, table
 from bench.page.groups import Found, Gathered
@@ -39,13 +39,19 @@ def _group(
     title = f"Conditions {number} of {len(every)}: {_subject(first)}" if len(every) > 1 else ""
     differs = groups.differences(first, every[0].shown[0].run) if number > 1 else ()
     runs = tuple(
-        _told(one, f"r{number}-{place}", base, more.get(one.run.id, ()))
+        _told(one, f"r{number}-{place}", base, more.get(one.run.id, ()), _versions(one.run, first))
         for place, one in enumerate(group.shown, start=1)
     )
     return Group(title, differs, runs, tuple(_other(one) for one in group.others))
 
 
-def _told(one: Found, id: str, base: Path, more: Sequence[Section]) -> RunView:
+def _versions(run: Run, first: Run) -> tuple[str, ...]:
+    """What has another version than in the first run of the section."""
+    changed = alike.versions(first.conditions, run.conditions)
+    return (f"other versions than in the run of {first.started}: {', '.join(changed)}",) if changed else ()
+
+
+def _told(one: Found, id: str, base: Path, more: Sequence[Section], versions: Sequence[str]) -> RunView:
     run, board = one.run, rank(one.run)
     known = judge_of(run).reference
     reference = known.candidate if known is not None else None
@@ -56,7 +62,7 @@ def _told(one: Found, id: str, base: Path, more: Sequence[Section]) -> RunView:
         source=one.source,
         state=_state(run),
         headline=headline.headline(run, board, reference),
-        remarks=tuple(described.remarks(board)),
+        remarks=(*described.remarks(board), *versions),
         sections=(*_sections(run, board, name, base), *more),
     )
 
@@ -83,6 +89,8 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
     )
     if run.choice is not None and reproduce.is_of_part(run):
         note += " The rows are those that ftc optimize set apart; this command takes all, among them rows that tuned."
+    if run.choice is not None and run.conditions.gpu is not None:
+        note += " Of each candidate ftc optimize measured the best ways alone; this command measures all."
     yield Section("reproduce", "Reproduce", reproduce.command(run, base), note)
 
 

@@ -103,9 +103,10 @@ def optimize(
 ) -> None:
     """Find the fastest form of a checkpoint inside an accuracy budget.
 
-    Quantizes it for the runtimes that are installed, and measures; then prunes it, so far as the fastest form's
-    latency table promises a gain, lets the checkpoint teach what was pruned, and measures again. Rows of --data tune
-    and judge; those of --eval give the final score. If nothing qualifies, the baseline, its float export, stays.
+    Quantizes it for the runtimes that are installed, and measures (for a GPU: its float forms, in every way that is
+    there); then prunes it, so far as the fastest form's latency table promises a gain, lets the checkpoint teach what
+    was pruned, and measures again. Rows of --data tune and judge; those of --eval give the final score. If nothing
+    qualifies, the baseline, its float export, stays.
 
     The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
     the same command to go on.
@@ -137,8 +138,8 @@ def optimize(
     from ftc.data import Columns
     from ftc.search import recipe as recipes
     from ftc.search.optimize import carry_out
-    from ftc.search.prepare import prepare
-    from ftc.search.report import FILE_NAME, write_report
+    from ftc.search.prepare import page, prepare
+    from ftc.search.report import write_report
 
     if dry_run and as_json:
         raise click.UsageError("--json tells the result, and --dry-run has none: leave one of them out.")
@@ -152,7 +153,7 @@ def optimize(
         **asked,
     )
     if not dry_run:
-        check(artifacts / FILE_NAME)
+        check(page(artifacts, request))
     planned = prepare(
         source,
         data,
@@ -173,11 +174,11 @@ def optimize(
     if dry_run:
         return
     result = carry_out(planned, force=force)
-    write_report(result, planned.results, artifacts / FILE_NAME)
+    write_report(result, planned.results, planned.page)
     if as_json:
         _print_json(result)
     else:
-        _show(result, artifacts)
+        _show(result, planned.page)
 
 
 def _plan(planned: Planned) -> list[str]:
@@ -194,11 +195,12 @@ def _plan(planned: Planned) -> list[str]:
     )
     limits += [f"{name} {most / 1e6:g}" for name, most in given if most is not None]
     limits += ["--strict"] if request.strict else []
+    on_gpu = ", in every way that the GPU has for it" if request.target is Target.CUDA else ""
     lines = [
         f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {request.budget_s / 60:g} minutes",
         f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "
         "final score",
-        f"1. {'as the recipe says' if planned.is_fixed else 'without training'}, each judged and timed:",
+        f"1. {'as the recipe says' if planned.is_fixed else 'without training'}, each judged and timed{on_gpu}:",
         *(f"     {key(chain)}" for chain in planned.chains),
         *(f"     not {one.what}: {one.why}" for one in planned.skipped),
     ]
@@ -224,10 +226,9 @@ def _smaller(request: Request, bounds: Bounds) -> list[str]:
     return lines
 
 
-def _show(result: Result, artifacts: Path) -> None:
+def _show(result: Result, page: Path) -> None:
     from bench.report import show
     from ftc.runtimes.variant import Variant
-    from ftc.search.report import FILE_NAME
 
     show(result.board, None)
     click.echo("\nall that was tried (speeds are ratios to the float ONNX export, or without one to the checkpoint):")
@@ -245,12 +246,12 @@ def _show(result: Result, artifacts: Path) -> None:
         f"  {result.seconds / 60:.1f} minutes: {result.building_s:.0f} s building, {result.measuring_s:.0f} s "
         f"measuring, {other_s:.0f} s between"
     )
-    click.echo(f"  report: {artifacts / FILE_NAME}; decisions: {result.journal}")
+    click.echo(f"  report: {page}; decisions: {result.journal}")
     if result.is_better and result.way is not None:
         words = Variant.named(result.way).words
         click.echo(f"next: run it with {words}; services that ftc package makes are for CPUs")
     elif result.is_better:
-        click.echo(f"next: ftc package {result.winner} --artifacts {artifacts}")
+        click.echo(f"next: ftc package {result.winner} --artifacts {page.parent}")
     else:
         click.echo("next: more time or wider limits; or, if the machine was busy, the same command again with --force")
 

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 def report(results: tuple[Path, ...], output: Path | None, form: Form | None, artifacts: Path) -> None:
     """Show what ftc bench found out, on one page: the winner and why, plots, ranking, lineage and conditions.
 
-    Without RESULTS: the latest run of ./artifacts/bench.jsonl, and those under the same conditions. Of files
-    that are named, every run is told of; each set of conditions has a section of its own, because what was measured
-    under unlike conditions is never ranked together. The page is one file that needs no network.
+    Without RESULTS: the latest run of ./artifacts/bench.jsonl, or of bench-cuda.jsonl beside it if that is later, and
+    those under the same conditions. Of files that are named, every run is told of; each set of conditions has a section
+    of its own, because what was measured under unlike conditions is never ranked together. The page is one file that
+    needs no network.
 
     \b
     ftc report                                      report.html, of the latest run
@@ -40,7 +41,7 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     ftc report old.jsonl artifacts/bench.jsonl      several files
     """
     from bench.page import write
-    from bench.results import FILE_NAME
+    from bench.results import FILE_NAME, GPU_FILE_NAME
     from ftc.errors import InputError
 
     named = write.SUFFIXES.get(output.suffix.lower()) if output is not None else None
@@ -51,7 +52,8 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     target = output or Path("report").with_suffix(suffix)
     if str(target) != "-":
         write.check(target)
-    found = write.find(results or (artifacts / FILE_NAME,), only_latest=not results)
+    kept = tuple(path for name in (FILE_NAME, GPU_FILE_NAME) if (path := artifacts / name).exists())
+    found = write.find(results or kept or (artifacts / FILE_NAME,), only_latest=not results)
     with progress(f"ranking {counted(len(found), 'run')}"):  # 50 ms for a usual one; a file may hold a thousand
         document = write.report(found, form)
     if str(target) == "-":

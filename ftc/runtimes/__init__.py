@@ -23,4 +23,4 @@ GPU_RUNTIMES = Registry(
         "onnxruntime": Entry("ftc.runtimes.onnx_cuda:OnnxCuda", "ONNX Runtime's CUDA and TensorRT", extra="onnx"),
     },
 )
-"""By the same names, what executes them on a GPU; others have none."""
+"""By the same names, what executes them on a GPU; others have none. `check_available` raises where it has no GPU."""

@@ -38,11 +38,16 @@ class OnnxCuda:
         self._session, self._variant = session, variant
 
     @classmethod
+    def check_available(cls) -> None:
+        """:raises InputError: if this build of ONNX Runtime has no CUDA provider"""
+        _check_offered(CUDA)
+
+    @classmethod
     def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
         path, variant = artifact.model_path, options.variant or ON_CUDA["onnxruntime"][0]
         check_float(path)
         wanted = TENSORRT if variant.way == "tensorrt" else CUDA
-        check_offered(wanted)
+        _check_offered(wanted)
         if hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # CUDA's libraries from the packages that PyTorch brings them in
         session = OnnxRuntime.open_with(artifact, options, providers(artifact.manifest, variant))
@@ -105,8 +110,7 @@ def _tf32(variant: Variant) -> str:
     return "off" if variant.way == "cuda" else "as TensorRT chooses"
 
 
-def check_offered(provider: str = CUDA) -> None:
-    """:raises InputError: if this build of ONNX Runtime does not have a provider"""
+def _check_offered(provider: str) -> None:
     offered = ort.get_available_providers()
     if provider not in offered:
         raise InputError(

@@ -55,13 +55,18 @@ class TorchCuda:
                 self._buckets = Buckets(powers_of_two(spec.max_length), spec)
 
     @classmethod
-    def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
+    def check_available(cls) -> None:
+        """:raises InputError: if this PyTorch has no GPU"""
         if not torch.cuda.is_available():
             built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
             raise InputError(
                 f"PyTorch {torch.__version__}, built {built}, finds no GPU that it can use. Install a build that fits "
                 "the driver: https://pytorch.org/get-started/locally"
             )
+
+    @classmethod
+    def open(cls, artifact: Artifact, options: SessionOptions) -> Self:
+        cls.check_available()
         torch.set_num_threads(options.thread_count())
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False

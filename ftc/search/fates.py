@@ -94,7 +94,8 @@ class Fates:
             return f"dropped early: surely loses {judged.low_points:.1f} points or more on the rows that judge"
         if search.store.timed(name) is not None:
             return search.contender(name).behind
-        if found.manifest.format != search.planned.root.manifest.format and not self._is_built_on(name):
+        is_stage = found.manifest.format == search.planned.root.manifest.format
+        if not self._is_built_on(name) and (not is_stage or (judged is None and () in search.planned.chains)):
             if judged is None:
                 return "not judged: the search was stopped before"
             return "not compared: timing it failed or took too long, or the search was stopped before"

@@ -76,15 +76,17 @@ def table(
     depths: tuple[int, ...],
     data: Source,
     way: str | None = None,
+    rows: int = 1,
 ) -> dict[str, Any]:
     """What a process needs to time other shapes of a transformer in one form.
 
     :param length: tokens of the example that is timed
     :param way: of a GPU, on which they are timed; None on the CPU
+    :param rows: of a call, all of them this example
     """
     last = dict(form[-1].options) if form else {}
     asked = {"do": "table", "to": last.get("to"), "mode": last.get("mode"), "way": way}
-    sizes: dict[str, Any] = {"length": length, "depths": list(depths)}
+    sizes: dict[str, Any] = {"length": length, "depths": list(depths), "rows": rows}
     return {**asked, **sizes, **_common(name, root, declared, root, data)}
 
 
@@ -235,7 +237,7 @@ def _table(request: dict[str, Any]) -> dict[str, Any]:
 
     layers = layers_of(load_model(root), root.path)
     with tempfile.TemporaryDirectory() as place:
-        trials = Trials(root, form, task.encode([example]), Path(place), lambda _by: None, options)
+        trials = Trials(root, form, task.encode([example] * request["rows"]), Path(place), lambda _by: None, options)
         line = trials.line(tuple(request["depths"]))
     return {
         "rest": line.rest,

@@ -16,7 +16,7 @@ from ftc.search import pace, plan
 from ftc.search.journal import Judged
 from ftc.search.links import Chain, key
 from ftc.search.request import Target
-from ftc.search.ways import MOST_KEPT
+from ftc.search.ways import KEPT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,8 @@ class Judging:
         if store.failed(name) is not None:  # it was the reference
             return None
         is_stage = artifact.manifest.format == self.search.planned.root.manifest.format
-        if is_stage and request.device == "cpu":  # in the slowest of runtimes: a first look
+        device = request.device if self.search.runs(artifact) else "cpu"
+        if is_stage and device == "cpu":  # in the slowest of runtimes: a first look
             data = data.part(range(min(len(data), _FIRST_LOOK_ROWS)), f"head={_FIRST_LOOK_ROWS}")
         allowed = self.allowed_points + SLACK_POINTS
         try:
@@ -113,7 +114,7 @@ class Judging:
                     artifact,
                     data,
                     threads=request.threads,
-                    device=request.device,
+                    device=device,
                     most_s=self._most_s(chain, len(data)),
                     stop=LOOKS,
                     reference=reference,
@@ -183,7 +184,7 @@ class Judging:
         self._answered(drawn.part(in_turn, "in turn"), ticks)
         row_s = ticks.row_s or 0.0
         rows = pace.judging_rows(row_s, there_are, len(planned.chains), budget_s)
-        ways = MOST_KEPT if planned.request.target is Target.CUDA else 1
+        ways = KEPT if planned.request.target is Target.CUDA else 1
         final_s = pace.final_s(row_s, len(planned.final), budget_s, ways)
         if rows < there_are:
             self.search.tell(f"{rows} of {there_are} rows judge: one takes {1000 * row_s:.0f} ms")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ftc.search.bounds import Bounds
     from ftc.search.links import Chain
     from ftc.search.request import Request
-    from ftc.search.search import FINALISTS, Search
+    from ftc.search.search import Search
     from ftc.search.workshop import Workshop
 
 _LOCK = "lock"
@@ -54,7 +54,8 @@ def optimize(
     :param recipe: the candidates, where they are not to be found by the search, or what it is held to
     :param split: of `data`, where that has several
     :param final_split: of `final`
-    :param artifacts: results are appended to its `bench.jsonl`, and what is built goes to `search` below it
+    :param artifacts: results are appended to its `bench.jsonl`, of a GPU `bench-cuda.jsonl`, and what is built goes to
+        `search` below it
     :param force: search anew what was searched before; what the same libraries have built is taken again
     :param workshop: where the work is done; None for processes of this machine
     :raises InputError: if the request, the rows or the checkpoint are refused, or another search works in `artifacts`
@@ -96,7 +97,7 @@ def carry_out(planned: Planned, *, force: bool = False, workshop: Workshop | Non
 def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     """Search, unless that was done before, from where an earlier run was killed."""
     from bench.winner import board_of
-    from ftc.search.search import Search
+    from ftc.search.search import FINALISTS, Search
     from ftc.search.workshop import Processes
 
     store = Store(Journal(planned.journal), planned.root)
@@ -139,7 +140,8 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
 
     planned = search.planned
     reopened(planned.root.path, planned.declared, planned.root.manifest.id)
-    chosen = [planned.root, search.store.artifact(plan.REFERENCE), *map(search.store.of, finalists)]
+    roots = [planned.root] if search.runs(planned.root) else []
+    chosen = [*roots, search.store.artifact(plan.REFERENCE), *map(search.store.of, finalists)]
     # a recipe may spell out the options of the baseline, and make it a second time
     candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
     request = planned.request

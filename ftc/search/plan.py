@@ -104,10 +104,9 @@ def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
 
     :raises InputError: if nothing that is installed executes either of them on a GPU
     """
-    runtime = root.manifest.run.runtime
     tried: tuple[tuple[Chain, str, str | None], ...] = (
-        (REFERENCE, "the float ONNX export", _missing(root, "onnx", None) or _without_cuda()),
-        ((), "the checkpoint as it is", None if runtime in GPU_RUNTIMES else f"{runtime} runs it on the CPU alone"),
+        (REFERENCE, "the float ONNX export", _missing(root, "onnx", None) or _without_gpu("onnxruntime")),
+        ((), "the checkpoint as it is", _without_gpu(root.manifest.run.runtime)),
     )
     chains = tuple(chain for chain, _, why in tried if why is None)
     skipped = tuple(Skipped(what, why) for _, what, why in tried if why is not None)
@@ -118,13 +117,13 @@ def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
     return chains, skipped
 
 
-def _without_cuda() -> str | None:
-    """Why this ONNX Runtime has no GPU; None if it has."""
-    from ftc.runtimes.onnx_cuda import check_offered
-
+def _without_gpu(runtime: str) -> str | None:
+    """Why a runtime cannot use a GPU here; None if it can."""
+    if runtime not in GPU_RUNTIMES:
+        return f"{runtime} computes on the CPU alone"
     try:
-        check_offered()
-    except InputError as error:
+        GPU_RUNTIMES.load(runtime).check_available()
+    except (InputError, MissingExtra) as error:
         return str(error)
     return None
 
@@ -196,8 +195,15 @@ def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
             made = to
     if request.target is Target.EDGE and made != "tflite":
         raise InputError(f"{where}: --target edge runs TFLite alone, and this makes {made}.")
-    if request.target is Target.CUDA and (made == "tflite" or any(one.verb == "quantize" for one in chain)):
-        raise InputError(f"{where}: --target cuda runs float checkpoints and ONNX; INT8 and TFLite are for CPUs.")
+    if request.target is not Target.CUDA:
+        if chain[-1].verb not in ("export", "quantize"):
+            raise InputError(f"{where}: it ends with {chain[-1].verb}; it must end with export or quantize, to be run.")
+        return
+    if made not in (root.manifest.format, "onnx") or any(one.verb == "quantize" for one in chain):
+        raise InputError(f"{where}: --target cuda runs float checkpoints and ONNX; INT8 and the like are for CPUs.")
+    why = _without_gpu("onnxruntime" if made == "onnx" else root.manifest.run.runtime)
+    if why is not None:
+        raise InputError(f"{where}: {why}")
 
 
 def _cost(chain: Chain) -> tuple[bool, bool, bool]:

@@ -19,7 +19,7 @@ from ftc.errors import InputError
 from ftc.foreign.files import refuse
 from ftc.search import pace, plan
 from ftc.search.bounds import Bounds
-from ftc.search.journal import Begun
+from ftc.search.journal import SCHEMA, Begun
 from ftc.search.links import Chain, digest, key
 from ftc.search.parts import Parts, Source
 from ftc.search.request import Request, Target
@@ -73,6 +73,11 @@ class Planned:
     def results(self) -> Path:
         """Where the final measurement goes."""
         return _results(self.artifacts, self.request)
+
+    @property
+    def page(self) -> Path:
+        """Where the page about it goes."""
+        return page(self.artifacts, self.request)
 
     def begun(self) -> Begun:
         """The first line of its journal."""
@@ -151,7 +156,7 @@ def prepare(
     bounds, fixed = (recipe, ()) if isinstance(recipe, Bounds) else (Bounds(), recipe)
     chains, skipped = _fixed(root, fixed, request) if fixed else plan.post_training(root, request, bounds)
     rows = (parts.tuning.fingerprint, scored.fingerprint)
-    tried = ("recipe" if fixed else repr(bounds), *map(key, chains))
+    tried = (f"journal {SCHEMA}", "recipe" if fixed else repr(bounds), *map(key, chains))
     search = digest("\n".join((root.manifest.id, *rows, repr(request), *_machine(request), *tried)))
     return Planned(
         root, declared, request, source, parts, scored, chains, skipped, bool(fixed), bounds, artifacts, search
@@ -170,6 +175,13 @@ def _fixed(
     first, skipped = plan.on_a_gpu(root) if request.target is Target.CUDA else ((plan.REFERENCE,), ())
     chains = tuple(plan.with_export(root, chain) for chain in recipe)
     return tuple(dict.fromkeys((*first, *chains))), skipped
+
+
+def page(artifacts: Path, request: Request) -> Path:
+    """Where the page about a search goes."""
+    from ftc.search.report import FILE_NAME, GPU_FILE_NAME
+
+    return artifacts / (GPU_FILE_NAME if request.target is Target.CUDA else FILE_NAME)
 
 
 def _results(artifacts: Path, request: Request) -> Path:
@@ -200,11 +212,13 @@ def _base(data: Dataset) -> str:
 
 def _machine(request: Request) -> tuple[str, ...]:
     """What times depend on besides the request: of another machine, or with other libraries, they are others."""
+    from bench.conditions import versions as of_runtimes
     from compress.apply import versions
     from ftc.machine import processor
     from ftc.runtimes.session import SessionOptions
 
     count = SessionOptions(request.threads).thread_count()
-    cards = (str(gpu.chosen(asked="--target").gpu),) if request.target is Target.CUDA else ()
-    libraries = (f"{name} {version}" for name, version in versions().items())
-    return processor().model, *cards, f"{count} threads", *libraries
+    told = [processor().model, f"{count} threads", *(f"{name} {known}" for name, known in versions().items())]
+    if request.target is Target.CUDA:
+        told += [str(gpu.chosen(asked="--target").gpu), *(f"{name} {known}" for name, known in of_runtimes().items())]
+    return tuple(told)

@@ -133,6 +133,8 @@ class Request:
         if self.max_memory_bytes is not None and memory_bytes is not None and memory_bytes > self.max_memory_bytes:
             most = self.max_memory_bytes / 1e6
             return f"takes {memory_bytes / 1e6:.4g} MB of memory, more than --max-memory {most:g}"
+        if self.max_memory_bytes is not None and memory_bytes is None and self.target is Target.CUDA:
+            return "its runtime does not tell what it takes of the GPU's memory, which --max-memory limits"
         if self.max_latency_ns is not None and p50_ns is not None and p50_ns > self.max_latency_ns:
             return f"takes {p50_ns / 1e6:.4g} ms, more than --max-latency {self.max_latency_ns / 1e6:g}"
         return None

@@ -23,7 +23,8 @@ class Row:
     """A candidate that was tried.
 
     :param key: the commands that make it from the checkpoint
-    :param predicted: speed against the float ONNX export that was expected before it was built
+    :param predicted: speed that was expected before it was built, against the baseline: the float ONNX export, or
+        where that failed the checkpoint
     :param measured: the same, as the last measurement had it
     :param drop_points: on the final rows if it came so far, else on those that judge
     :param fate: why it won, or why not
@@ -44,7 +45,7 @@ class Row:
 class Result:
     """:param winner: the directory of the artifact that won; of the baseline if nothing may be shipped in its place
 
-    :param is_better: whether that is another than the checkpoint or its float export
+    :param is_better: whether that is another than the baseline; on a GPU the checkpoint in another way is
     :param board: the final measurement
     :param rows: all that was tried, the winner first
     :param journal: what was decided, and by which numbers
@@ -69,7 +70,7 @@ def choice(board: Leaderboard, request: Request, untried: Sequence[str] = ()) ->
     from ftc.measurement import Choice
 
     best, _, reason = choose(board, request, untried)
-    others = [s for s in board.standings if s is not best and not s.candidate.is_root]
+    others = [s for s in board.standings if s is not best and _may_win(s)]
     refused = {s.candidate.id: why for s in others if (why := refusal(s, board, request)) is not None}
     return Choice(best.candidate.id if best.verdict != "failed" else None, reason, refused)
 
@@ -82,9 +83,9 @@ def choose(board: Leaderboard, request: Request, untried: Sequence[str] = ()) ->
     """
     baseline = _baseline(board)
     refusals = {id(standing): refusal(standing, board, request) for standing in board.standings}
-    fit = [s for s in board.standings if refusals[id(s)] is None and s is not baseline and not s.candidate.is_root]
+    fit = [s for s in board.standings if refusals[id(s)] is None and s is not baseline and _may_win(s)]
     if not fit:
-        others = [s for s in board.standings if s is not baseline and not s.candidate.is_root]
+        others = [s for s in board.standings if s is not baseline and _may_win(s)]
         reasons = sorted({f"{s.candidate.name}: {why}" for s in others if (why := refusals[id(s)]) is not None})
         if (broken := refusals[id(baseline)]) is not None:
             reasons.append(f"{baseline.candidate.name}, which stays, all the same: {broken}")
@@ -120,12 +121,9 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
         if lost > request.max_drop_points + _ROUNDING:
             up_to = "may lose" if request.strict else "loses"
             return f"{up_to} {lost:.2f} points, more than {request.max_drop_points:g}"
-    memory = memory_bytes(standing)
-    broken = request.broken_by(standing.candidate.size_bytes, memory, standing.p50_ns)
+    broken = request.broken_by(standing.candidate.size_bytes, memory_bytes(standing), standing.p50_ns)
     if broken is not None:
         return broken
-    if request.max_memory_bytes is not None and memory is None:
-        return f"{standing.candidate.runtime} does not tell what memory it takes, and --max-memory limits that"
     baseline = _baseline(board)
     if standing is baseline:
         return None
@@ -138,6 +136,11 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
     if ratio.is_slower:
         return f"is slower ({ratio})"
     return None if ratio.is_faster else f"was not shown to be faster ({ratio})"
+
+
+def _may_win(standing: Standing) -> bool:
+    """Whether it is more than what a search begins with; on a GPU the checkpoint itself is one of its candidates."""
+    return not standing.candidate.is_root or standing.candidate.variant is not None
 
 
 def memory_bytes(standing: Standing) -> int | None:

@@ -18,7 +18,7 @@ from ftc.search.links import Chain, key
 from ftc.search.request import Effort, Objective, Target
 from ftc.search.smaller import Smaller
 from ftc.search.timing import Timing
-from ftc.search.ways import ways
+from ftc.search.ways import later_ways
 
 if TYPE_CHECKING:
     from bench.variants import Ways
@@ -169,14 +169,24 @@ class Search:
 
     def ways(self, artifacts: Sequence[Artifact]) -> Mapping[str, Ways]:
         """By the id of each, in which ways it is measured; see `ftc.search.ways`."""
-        root, found = self.planned.root, {}
-        compared = (root.manifest.id, self.compared_with().manifest.id)
-        for artifact in artifacts:
-            form = () if artifact.manifest.format == root.manifest.format else plan.REFERENCE
-            best = timed.ways if (timed := self.store.timed(key(form))) is not None else ()
-            made = artifact.manifest.id
-            found[made] = ways(artifact, self.planned.request, best, is_compared_with=made in compared)
-        return found
+        compared = (self.planned.root.manifest.id, self.compared_with().manifest.id)
+        return {
+            (made := artifact.manifest.id): later_ways(
+                artifact, self.planned.request, self.best_ways(artifact), is_compared_with=made in compared
+            )
+            for artifact in artifacts
+        }
+
+    def best_ways(self, artifact: Artifact) -> tuple[str, ...]:
+        """Which ways were the best of the artifact's form; none on a CPU, and while none of that form was timed."""
+        is_as_root = artifact.manifest.format == self.planned.root.manifest.format
+        timed = self.store.timed(key(() if is_as_root else plan.REFERENCE))
+        return timed.ways if timed is not None else ()
+
+    def runs(self, artifact: Artifact) -> bool:
+        """Whether what the target has executes it; on a GPU without PyTorch's part of it, checkpoints are stages."""
+        is_as_root = artifact.manifest.format == self.planned.root.manifest.format
+        return not is_as_root or () in self.planned.chains
 
     def _may_win(self, name: str) -> bool:
         """Whether it is another than the reference, or one that a GPU executes in other ways besides."""
@@ -189,14 +199,21 @@ class Search:
 
     def _forms(self) -> tuple[Chain, ...]:
         """The forms in which smaller networks are tried, the fastest first: two in a thorough search, else one."""
-        ratios = {c: t.ratio for c in self.planned.chains if self._may_win(key(c)) and (t := self.store.timed(key(c)))}
-        forms = Forms({c: ratio for c, ratio in ratios.items() if self.is_fit(key(c))}, self.form_s)
+        timed = {c: t for c in self.planned.chains if self._may_win(key(c)) and (t := self.store.timed(key(c)))}
+        fit = {c: t for c, t in timed.items() if self.is_fit(key(c)) and self._tells_memory(key(c))}
+        forms = Forms({c: t.ratio for c, t in fit.items()}, {c: t.low for c, t in fit.items()}, self.form_s)
         is_thorough = self.planned.request.effort is Effort.THOROUGH
         fastest = forms.of_formats() if is_thorough else forms.affordable(self.planned.request.budget_s)
-        told = {key(c): ratio for c, ratio in ratios.items()}
+        told = {key(c): t.ratio for c, t in timed.items()}
         self.store.choose(SOONEST, lambda: ([key(c) for c in forms.soonest()], "about as fast, made soonest", {}))
-        why = "fastest of what needs no training"
+        why = "the fastest of what needs no training, or as fast so far as is shown, and made sooner"
         return self._known(self.store.choose(FORMS, lambda: ([key(c) for c in fastest], why, told)).choice)
+
+    def _tells_memory(self, name: str) -> bool:
+        """Whether a form's memory is known, so far as it matters: of a GPU's, a runtime may tell nothing."""
+        request, timed = self.planned.request, self.store.timed(name)
+        is_known = timed is not None and timed.memory_bytes is not None
+        return is_known or request.max_memory_bytes is None or request.target is not Target.CUDA
 
     def soonest_form(self) -> tuple[Chain, ...]:
         """Of the forms that are about as fast as the fastest, the one that is made soonest."""
@@ -218,9 +235,13 @@ class Search:
                 self._compare([whole])
 
     def form_s(self, form: Chain) -> float:
-        """What bringing a network into a form and comparing it takes, by what it took the first time."""
+        """What bringing a network into a form and comparing it takes, by what it took the first time.
+
+        On a GPU most of it may be compiling for the ways in which it is compared.
+        """
         stages = [form[:count] for count in range(1, len(form) + 1)]
-        return 1.2 * (self.store.built_in(stages) + 20.0)
+        timed = self.store.timed(key(form)) if self.planned.request.target is Target.CUDA else None
+        return 1.2 * (self.store.built_in(stages) + max(20.0, timed.seconds if timed is not None else 0.0))
 
     def _finalists(self) -> tuple[tuple[str, ...], str, dict[str, float]]:
         """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed.
@@ -229,7 +250,7 @@ class Search:
         """
         ratios = self.candidates()
         if not ratios:
-            built = [key(c) for c in self._distinct(self.planned.chains) if self._may_win(key(c))]
+            built = [key(c) for c in self._distinct(self.planned.chains) if c and self._may_win(key(c))]
             return tuple(name for name in built if not self._is_out(name))[: finalists.SLOTS], "nothing was timed", {}
         known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"

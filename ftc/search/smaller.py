@@ -50,7 +50,7 @@ _TIME: Final = "training time"
 class Smaller:
     """The part of a search that prunes and trains.
 
-    :param forms: the quantizations that were fastest, of different formats, the best first
+    :param forms: those that were fastest, of different formats, the best first
     """
 
     search: Search

@@ -9,8 +9,9 @@ from compress.convolutional import has_attention
 from ftc.search import job, plan
 from ftc.search.journal import Decided
 from ftc.search.links import Chain, Link, key, link
-from ftc.search.request import Effort, Target
+from ftc.search.request import Effort, Objective, Target
 from ftc.search.store import TABLE
+from ftc.search.ways import soon_open
 from ftc.search.workshop import Order
 from ftc.tasks.task import open_task
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LEAST_KEEP = 0.12
 """Of the layers' parameters: what is left of less has answered at random in all that was tried."""
+
+_ROWS = 32
+"""Of a batch whose layers are timed on a GPU for throughput: one row would leave most of it idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,9 @@ class Table:
 class ByOperations:
     """As if operations alone took time: what is tried is measured soon afterwards.
 
-    For convolutional networks, and in a quick search, where a table would take the time that building takes. It would
-    mislead about transformers on a GPU, where one row leaves most of it idle however narrow the layers are.
+    For convolutional networks, and in a quick search, where a table would take the time that building takes. On a GPU,
+    which one row leaves mostly idle however narrow the layers are, it promises too much: there transformers always have
+    a table.
     """
 
     def shape(self, speedup: float, depth: float) -> Shape | None:
@@ -128,21 +133,23 @@ def _timed_table(search: Search, form: Chain) -> Decided | None:
     """The table as it is timed now; None if that failed, or there is no time to use it. Either is written down."""
     if not search.has_time(TABLE, search.left_s() > 0):
         return None
+    request, timed = search.planned.request, search.store.timed(key(form))
     task, layers = open_task(search.planned.root), _layers_of(search.planned.root)
     assert layers is not None, "speeds of others are by operations"
     lengths = sorted(map(task.length, search.planned.parts.judging.head(500).examples))
-    request = job.table(
+    order = job.table(
         f"{search.planned.root.manifest.name}-table",
         search.planned.root,
         search.planned.declared,
         form,
         max(8, 4 * round(lengths[len(lengths) // 2] / 4)),
-        tuple(depth for depth in plan.depths(layers, search.planned.request) if depth < layers),
+        tuple(depth for depth in plan.depths(layers, request) if depth < layers),
         search.planned.source,
-        timed.ways[0] if (timed := search.store.timed(key(form))) is not None and timed.ways else None,
+        way=str(soon_open(timed.ways[0])) if timed is not None and timed.ways else None,
+        rows=_ROWS if request.target is Target.CUDA and request.objective is Objective.THROUGHPUT else 1,
     )
     with search.building.reminding(f"timing the layers of {key(form)}"):
-        (done,) = search.workshop.do([Order(TABLE, request, max(60.0, search.left_s()))])
+        (done,) = search.workshop.do([Order(TABLE, order, max(60.0, search.left_s()))])
     if done.result is None:
         search.fail(TABLE, done.failure or "failed without a word", done.seconds)
         return None

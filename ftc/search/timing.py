@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,12 @@ from ftc.search.journal import Timed
 from ftc.search.links import key
 from ftc.search.request import Objective
 from ftc.search.result import memory_bytes
-from ftc.search.ways import best_of, names_of_best
+from ftc.search.ways import best_of, first_ways, names_of_best
 
 if TYPE_CHECKING:
     from bench.standing import Standing
+    from bench.variants import Ways
+    from ftc.artifact import Artifact
     from ftc.search.search import Search
 
 _TIMING_S = 8.0
@@ -50,29 +52,43 @@ class Timing:
             if artifact is not None and artifact.manifest.id not in named:
                 named[artifact.manifest.id] = name
                 candidates.append(artifact)
-        subjects = len(named) - 1
-        rows, options = search.planned.parts.judging.sample(_TIMED_ROWS, 0), self._options(subjects)
+        ways, subjects = self._ways(candidates), len(named) - 1
+        others = sum(map(len, ways.values())) - 1
+        rows, options = search.planned.parts.judging.sample(_TIMED_ROWS, 0), self._options(others)
         try:
-            with progress(f"timing {counted(subjects, 'candidate')} beside {reference.manifest.name}"), hushed():
-                board = bench(candidates, data=rows, options=options, ways=search.ways(candidates))
+            with progress(f"timing {counted(others, 'candidate')} beside {reference.manifest.name}"), hushed():
+                board = bench(candidates, data=rows, options=options, ways=ways)
         except RunError as error:
             search.tell(f"timing failed: {error}")
             return
         seconds = (time.monotonic() - began) / max(1, subjects)
         for made, name in named.items():
             ours = [standing for standing in board.standings if standing.candidate.artifact_id == made]
-            self._note(name, ours, seconds if name != first or not subjects else 0.0)
+            plain = next((one for one in ours if one.candidate.is_root or one.candidate.is_float_onnx), None)
+            if name == first and plain is not None and plain.verdict == "failed":
+                search.fail(name, plain.reason, seconds)  # what the others are compared with
+            else:
+                self._note(name, ours, seconds if name != first or not subjects else 0.0)
         if search.compared_with().manifest.id != reference.manifest.id:
             # all of them: ratios to what failed cannot stand beside these
             again = [name for name in dict.fromkeys([*search.candidates(), *names]) if search.is_fit(name)]
             if again:
                 self.take(again)
 
-    def _options(self, subjects: int) -> Options:
+    def _ways(self, artifacts: Sequence[Artifact]) -> Mapping[str, Ways]:
+        """All that there are of forms that were not timed yet."""
+        request = self.search.planned.request
+        known = self.search.ways(artifacts)
+        return {
+            (made := one.manifest.id): known[made] if self.search.best_ways(one) else first_ways(one, request)
+            for one in artifacts
+        }
+
+    def _options(self, others: int) -> Options:
         request = self.search.planned.request
         return Options(
             threads=request.threads,
-            time_budget_s=min(_TIMING_S * max(1, subjects), _MOST_S),
+            time_budget_s=min(_TIMING_S * max(1, others), _MOST_S),
             device=request.device,
             precision=0.03,
             seed=request.seed,
@@ -91,7 +107,9 @@ class Timing:
         elif ratio is None or standing.p50_ns is None:
             search.tell(f"{name}: was not compared: too few rounds")
         else:
-            p50_ns, memory, names = standing.p50_ns, memory_bytes(standing), names_of_best(standings)
+            before = search.store.timed(name)  # in all ways, where this is one of these again
+            names = before.ways if before is not None else names_of_best(standings)
+            p50_ns, memory = standing.p50_ns, memory_bytes(standing)
             search.store.add(
                 lambda at: Timed(name, ratio.value, ratio.low, ratio.high, p50_ns, memory, seconds, at, names)
             )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from bench.variants import variants
-from ftc.runtimes.variant import Variant
+from ftc.runtimes.variant import Precision, Variant
 from ftc.search.request import Effort, Target
 
 if TYPE_CHECKING:
@@ -15,26 +15,34 @@ if TYPE_CHECKING:
     from ftc.artifact import Artifact
     from ftc.search.request import Request
 
-MOST_KEPT = 2
-"""Ways of a form that smaller networks are measured in: the fastest, and the fastest that is exact."""
+KEPT = 2
+"""Ways of a form that are measured of smaller networks: the fastest, and the fastest that is exact."""
+
+_NEAR = 0.95
+"""Of the fastest way's speed: of ways this near, which float16 and bfloat16 mostly are, the finest is taken."""
+
+_FINEST: Sequence[Precision] = get_args(Precision)
 
 
-def ways(artifact: Artifact, request: Request, best: Sequence[str], *, is_compared_with: bool) -> Ways:
-    """In which ways an artifact is measured.
+def first_ways(artifact: Artifact, request: Request) -> Ways:
+    """In which ways an artifact is measured while it is not known which are the best of its form.
 
     A quick search leaves out what `torch.compile` compiles, for a minute or more.
+    """
+    there_are = variants(artifact, request.device)
+    if request.target is not Target.CUDA or request.effort is not Effort.QUICK:
+        return there_are
+    return tuple(way for way in there_are if way is None or way.way != "compile")
 
-    :param best: names of those that were best for its form; none while that is not known
+
+def later_ways(artifact: Artifact, request: Request, best: Sequence[str], *, is_compared_with: bool) -> Ways:
+    """In which ways it is measured once that is known.
+
+    :param best: their names; none where none could be timed
     :param is_compared_with: whether others are, with what its plain way takes
     """
     there_are = variants(artifact, request.device)
-    if request.target is not Target.CUDA:
-        return there_are
-    if best:
-        kept = [way for way in there_are if str(way) in best]
-    else:
-        is_quick = request.effort is Effort.QUICK
-        kept = [way for way in there_are if way is None or not (is_quick and way.way == "compile")]
+    kept = tuple(way for way in there_are if str(way) in best)
     plain = there_are[:1] if is_compared_with or not kept else ()
     return tuple(dict.fromkeys((*plain, *kept)))
 
@@ -50,9 +58,21 @@ def names_of_best(standings: Sequence[Standing]) -> tuple[str, ...]:
     Where the first loses too much, by the precision of its numbers, the second is still there.
     """
     ranked = sorted((one for one in standings if one.verdict != "failed"), key=_speed, reverse=True)
-    named = [one.candidate.variant for one in ranked if one.candidate.variant is not None]
-    exact = [name for name in named if Variant.named(name).is_exact]
-    return tuple(dict.fromkeys((*named[:1], *exact[:1])))
+    timed = [(Variant.named(one.candidate.variant), one) for one in ranked if one.candidate.variant is not None]
+    if not timed:
+        return ()
+    near = [way for way, one in timed if _speed(one) >= _NEAR * _speed(timed[0][1])]
+    finest = min(near, key=lambda way: _FINEST.index(way.precision))
+    exact = [way for way, _ in timed if way.is_exact]
+    return tuple(map(str, dict.fromkeys((finest, *exact[:1]))))
+
+
+def soon_open(name: str) -> Variant:
+    """A way with the same operations that opens in seconds, where the named one compiles for a minute or more."""
+    way = Variant.named(name)
+    if way.way == "compile":
+        return Variant(way.precision, "graph")
+    return Variant("fp32", "cuda") if way.way == "tensorrt" else way
 
 
 def _speed(standing: Standing) -> float:

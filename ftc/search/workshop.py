@@ -22,6 +22,7 @@ from typing import IO, Any, Protocol
 
 import psutil
 
+from ftc import gpu
 from ftc.errors import InputError, RunError
 from ftc.machine import memory_limit_bytes
 
@@ -197,6 +198,7 @@ def _started(words: IO[bytes]) -> subprocess.Popen[bytes]:
         start_new_session=True,
         env={
             **os.environ,
+            **gpu.ORDER,
             "TQDM_DISABLE": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH")))),
         },

@@ -55,6 +55,19 @@ def test_other_work_on_cores_that_this_process_may_not_use_does_not_make_the_hos
     assert conditions.machine().busy_cores == 0.5
 
 
+def test_what_got_slower_is_seen_in_a_run_of_seconds() -> None:
+    torch, onnx = measurement("torch", 50_000_000), measurement("onnx", 25_000_000)
+    assert "throttling" in kinds(run(torch, slowing(onnx)))
+    assert kinds(run(torch, onnx)) == []
+
+
+def test_the_largest_batch_that_is_tried_may_not_be_the_best() -> None:
+    known = measurement("onnx", 400_000_000)
+    assert known.opening is not None
+    for size, said in ((64, ["largest batch"]), (32, [])):
+        assert kinds(run(replace(known, opening=replace(known.opening, batch_size=size)))) == said
+
+
 def test_the_times_are_looked_at_after() -> None:
     torch, onnx = measurement("torch", 800_000_000), measurement("onnx", 400_000_000)
     assert kinds(run(torch, slowing(onnx))) == ["noisy host", "throttling"]

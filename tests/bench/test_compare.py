@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,27 @@ def test_another_version_is_what_a_release_is_and_is_told(tmp_path: Path) -> Non
     newer = replace(CONDITIONS, machine=replace(CONDITIONS.machine, versions={"numpy": "3"}))
     comparison = compare(released(tmp_path / "old", 2000), released(tmp_path / "new", 2000, conditions=newer))
     assert comparison.versions == ("numpy 2 -> 3",)
+
+
+def test_speed_is_taken_against_what_runs_as_it_did(tmp_path: Path) -> None:
+    def with_versions(**versions: str) -> Conditions:
+        return replace(CONDITIONS, machine=replace(CONDITIONS.machine, versions=versions))
+
+    before = with_versions(torch="2.0", onnxruntime="1.30")
+    for number, (after, anchor, changed) in enumerate(
+        (
+            (before, "onnx", None),
+            (with_versions(torch="2.0", onnxruntime="1.31"), "torch", None),
+            (with_versions(torch="2.1", onnxruntime="1.30"), "onnx", None),
+            (with_versions(torch="2.1", onnxruntime="1.31"), "onnx", "onnxruntime"),
+        )
+    ):
+        old = released(tmp_path / f"old{number}", 2000, conditions=before)
+        comparison = compare(old, released(tmp_path / f"new{number}", 2000, conditions=after))
+        assert (comparison.anchor, comparison.changed) == (anchor, changed)
+    written = io.StringIO()
+    show(comparison, Console(file=written))
+    assert "onnxruntime, which runs onnx, has another version now" in written.getvalue()
 
 
 def on(kernel: str, python: str, memory_bytes: int, libc: str = "glibc2.36") -> Conditions:

@@ -229,11 +229,19 @@ def test_offline_takes_the_smallest_size_that_is_as_fast_as_any() -> None:
         def prepare(self, _examples: object, cells: Sequence[Sequence[Sequence[int]]]) -> None:
             self.sizes = [len(batches[0]) for batches in cells]
 
+        def warm(self) -> None:
+            pass
+
+        end = open = warm
+
+        def first_call(self, _example: object) -> None:
+            pass
+
         def turn(self, picks: Sequence[Sequence[int]]) -> list[list[int]]:
             return [[per_row_ns[size] * size] * len(order) for size, order in zip(self.sizes, picks, strict=True)]
 
     trial: Any = Trial(None, Scripted(), None)  # type: ignore[arg-type]
-    assert trial._best_batch_size(SimpleNamespace(examples=(), offered=cells)) == 8
+    assert trial._best_batch_size(SimpleNamespace(examples=("a",), offered=cells)) == 8
 
 
 def test_offline_all_batch_sizes_hold_the_same_rows(text_onnx: Artifact, text_data: Dataset) -> None:

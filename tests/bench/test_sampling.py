@@ -119,11 +119,13 @@ def test_a_timed_call_is_the_model_alone_and_warm_calls_do_not_count() -> None:
     assert around == {"encode_ns": [0, 0], "decode_ns": [0, 0]}, "the model is not in it"
 
 
-def test_a_new_process_is_warmed_with_a_part_of_the_batches_and_with_the_longest() -> None:
+def test_a_new_process_is_warmed_with_every_shape_once() -> None:
     texts = ["a" * length for length in (1, 1, 1, 2, 2, 3)]
-    made, session, _ = subject(texts, [[(row,) for row in range(6)], [(0, 1)]])
+    cells = [[(row,) for row in range(6)], [(0, 1)]]
+    made, session, _ = subject(texts, cells)
     made.warm()
-    assert session.calls == [1, 2, 3, 2, 2]
+    assert session.calls == [1, 2, 3, 2]
+    assert made.prepare(texts, cells) == 8 / 12, "of all that is in the batches"
 
 
 def test_the_garbage_collector_is_held_back_while_calls_are_timed() -> None:

@@ -48,6 +48,8 @@ def test_every_candidate_is_a_run_with_params_and_metrics(place: Path, monkeypat
     assert won.data.params["quantize-somehow.per_channel"] == "True"
     assert won.data.params["runtime"] == "onnxruntime"
     assert won.data.params["threads"] == "2"
+    assert won.data.params["instructions"] == "avx2"
+    assert won.data.metrics["encode_p50_ms"] > 0
     assert won.data.params["data_fingerprint"] == "f00d"
     metrics = won.data.metrics
     assert metrics["accuracy"] == pytest.approx(0.94)

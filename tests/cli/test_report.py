@@ -29,6 +29,12 @@ def test_without_arguments_it_tells_of_the_latest_run_here(tmp_path: Path) -> No
     assert ftc("report", cwd=tmp_path).returncode == 0, "a report of ours is replaced"
 
 
+def test_what_was_measured_on_a_gpu_alone_is_found(tmp_path: Path) -> None:
+    path = results(tmp_path)
+    path.rename(path.with_name("bench-cuda.jsonl"))
+    assert ftc("report", cwd=tmp_path).returncode == 0
+
+
 def test_the_form_follows_the_name_or_the_option(tmp_path: Path) -> None:
     path = results(tmp_path)
     assert ftc("report", path, "-o", "told.md", cwd=tmp_path).stdout.startswith("told.md  ")
@@ -36,7 +42,10 @@ def test_the_form_follows_the_name_or_the_option(tmp_path: Path) -> None:
     assert ftc("report", path, "--format", "csv", cwd=tmp_path).stdout.startswith("report.csv  ")
     piped = ftc("report", path, "--format", "csv", "-o", "-", cwd=tmp_path).stdout
     assert piped == (tmp_path / "report.csv").read_text()
-    assert next(row["candidate"] for row in csv.DictReader(io.StringIO(piped))) == "int8"
+    first = next(csv.DictReader(io.StringIO(piped)))
+    assert (first["candidate"], first["device"], first["threads"], first["rows"]) == ("int8", "cpu", "2", "100")
+    assert float(first["encode_p50_ns"]) > 0
+    assert {"mcnemar_p", "batch_size", "cpu", "scenario"} <= first.keys()
     refused(ftc("report", path, "-o", "told.md", "--format", "csv", cwd=tmp_path), "told.md", "--format")
 
 

@@ -59,7 +59,6 @@ def test_a_search_can_be_held_to_a_part(tmp_path: Path, text: str, bounds: Bound
         ("[[candidate]]\n[other]\nx = 1", "a recipe is a list of candidates"),
         ("[[candidate]]", "candidate 1 is empty"),
         ("[[candidate]]\nshrink = {keep = 0.5}", "'shrink' is none of export, prune, distill, quantize"),
-        ("[[candidate]]\nprune = {keep = 0.5}", "ends with prune"),
         ("[[candidate]]\nquantize = {to = 'onnx'}", "quantize needs mode"),
         ("[[candidate]]\nexport = {to = 'onnx', keep = 1}", "export has no option 'keep'"),
         ("[[candidate]]\nexport = 'onnx'", "export takes a table of options"),
