@@ -108,14 +108,14 @@ def _after(run: Run) -> Iterator[Caution]:
                 "median.",
                 "Call it once before it serves.",
             )
-    for known in run.measurements:
-        largest = max(timed.OFFLINE_SIZES)
-        if known.is_timed and known.opening is not None and known.opening.batch_size == largest:
-            yield Caution(
-                "largest batch",
-                f"{known.candidate.name} was fastest in batches of {largest}, the largest that are tried.",
-                "Time larger ones: --batch-sizes 128,256.",
-            )
+    largest = max(timed.OFFLINE_SIZES)
+    in_largest = [m for m in run.measurements if m.is_timed and m.opening and m.opening.batch_size == largest]
+    if in_largest:
+        yield Caution(
+            "largest batch",
+            f"{', '.join(m.candidate.name for m in in_largest)}: fastest in batches of {largest}, the largest tried.",
+            "Time larger ones: ftc bench --scenario single-stream --batch-sizes 128,256.",
+        )
     check = self_check(judge)
     if check is not None and check.passed and check.ratio is not None and check.ratio.precision > TELLING:
         yield Caution(
@@ -193,14 +193,15 @@ def _of_reference(reference: Measurement, conditions: Conditions) -> Iterator[Ca
     if conditions.arrivals is not None:
         return  # what a query waits for is chance
     typical = _stretches(reference, conditions)
-    low, middle, high = np.percentile(typical or [1.0], [25, 50, 75])
-    if (high - low) / middle > NOISY_SPREAD:
-        yield Caution(
-            "noisy host",
-            f"{reference.candidate.name} took {low / 1e6:.2f} to {high / 1e6:.2f} ms in the middle half of the run: "
-            "times are of this moment, ratios are what can be quoted.",
-            _QUIET,
-        )
+    if typical:
+        low, middle, high = np.percentile(typical, [25, 50, 75])
+        if (high - low) / middle > NOISY_SPREAD:
+            yield Caution(
+                "noisy host",
+                f"{reference.candidate.name} took {low / 1e6:.2f} to {high / 1e6:.2f} ms in the middle half of the "
+                "run: times are of this moment, ratios are what can be quoted.",
+                _QUIET,
+            )
     spent_ns = sum(map(sum, reference.by_round().values()))
     typical = _stretches(reference, conditions, max(SHORT_STRETCH_NS, min(STRETCH_NS, spent_ns / 20)))
     third = len(typical) // 3

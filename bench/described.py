@@ -40,7 +40,8 @@ def empty(board: Leaderboard) -> list[str]:
                 f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
                 "give a longer --time-budget, or a finer --precision"
             )
-    on_gpu = [standing for standing in timed if standing.candidate.variant is not None]
+    # of what was interrupted neither is known
+    on_gpu = [s for s in timed if s.candidate.variant is not None and s.peak_rss_bytes is not None]
     silent = dict.fromkeys(s.candidate.runtime for s in on_gpu if s.peak_gpu_bytes is None)
     remarks += [f"no memory of the GPU for {runtime}, which does not tell" for runtime in silent]
     if any(standing.power_w is None for standing in on_gpu):

@@ -107,11 +107,12 @@ class Trial:
 
         :raises WorkerError: if it cannot be opened again
         """
-        self._reopen(timed)
+        self._started(timed)
         self.worker.prepare(timed.examples, self._cells)
         self.process += 1
 
-    def _reopen(self, timed: Timed) -> None:
+    def _started(self, timed: Timed) -> None:
+        """A new process that has made its first call."""
         self.worker.end()
         self.worker.open()
         self.worker.first_call(timed.examples[0])
@@ -138,7 +139,7 @@ class Trial:
         self.worker.prepare(timed.examples, [timed.offered[size] for size in sizes])
         self.worker.warm()
         taken = self.worker.turn([range(len(timed.offered[size])) for size in sizes])
-        self._reopen(timed)  # what larger batches have needed of memory is not what the best one needs
+        self._started(timed)  # what larger batches have needed of memory is not what the best one needs
         per_row_ns = {size: sum(times) / (size * len(times)) for size, times in zip(sizes, taken, strict=True)}
         return min(size for size in sizes if per_row_ns[size] <= _AS_GOOD * min(per_row_ns.values()))
 

@@ -125,7 +125,7 @@ def _conditions(board: Leaderboard) -> dict[str, object]:
     return {
         "scenario": known.scenario,
         "device": known.device,
-        "gpu": known.gpu,
+        "gpu": str(known.gpu) if known.gpu is not None else None,
         "cpu": known.machine.cpu,
         "threads": known.threads,
         "data": data.source if data is not None else None,

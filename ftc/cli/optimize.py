@@ -195,7 +195,8 @@ def _plan(planned: Planned) -> list[str]:
     )
     limits += [f"{name} {most / 1e6:g}" for name, most in given if most is not None]
     limits += ["--strict"] if request.strict else []
-    on_gpu = ", in every way that the GPU has for it" if request.target is Target.CUDA else ""
+    but = " but torch.compile" if request.effort is Effort.QUICK else ""
+    on_gpu = f", in every way that the GPU has for it{but}" if request.target is Target.CUDA else ""
     lines = [
         f"plan for {planned.root.path}: {request.objective}, {', '.join(limits)}, {request.budget_s / 60:g} minutes",
         f"rows: {len(planned.parts.tuning)} tune, {len(planned.parts.judging)} judge, {len(planned.final)} give the "

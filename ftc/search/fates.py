@@ -95,7 +95,9 @@ class Fates:
         if search.store.timed(name) is not None:
             return search.contender(name).behind
         is_stage = found.manifest.format == search.planned.root.manifest.format
-        if not self._is_built_on(name) and (not is_stage or (judged is None and () in search.planned.chains)):
+        is_planned = name in map(key, search.planned.chains)
+        is_form = is_planned or (judged is None and () in search.planned.chains)  # a GPU runs it as it is
+        if not self._is_built_on(name) and (not is_stage or is_form):
             if judged is None:
                 return "not judged: the search was stopped before"
             return "not compared: timing it failed or took too long, or the search was stopped before"

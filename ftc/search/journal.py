@@ -86,7 +86,7 @@ class Timed:
 
     :param ratio: how many times as fast, with the interval's ends
     :param memory_bytes: peak resident memory of its process, or on a GPU the most it held there; None if unknown
-    :param ways: on a GPU, in which it was fastest, and in which of those that round no more than its file does
+    :param ways: on a GPU, the best ones; the first of them is the one that was so fast
     """
 
     key: str

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftc.console import say
+from ftc.errors import RunError
 from ftc.search import pace, plan
 from ftc.search.fates import Fates
 from ftc.search.journal import Ended, Failed, Journal, set_aside
+from ftc.search.links import key
 from ftc.search.prepare import Planned, prepare
 from ftc.search.result import Result, choice, choose
 from ftc.search.store import Store
@@ -144,6 +146,9 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
     chosen = [*roots, search.store.artifact(plan.REFERENCE), *map(search.store.of, finalists)]
     # a recipe may spell out the options of the baseline, and make it a second time
     candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
+    if not candidates:
+        why = search.store.failed(key(plan.REFERENCE)) or "stopped before anything was built"
+        raise RunError(f"nothing can be measured: {why}")
     request = planned.request
     options = Options(
         threads=request.threads,

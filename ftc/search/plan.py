@@ -54,7 +54,7 @@ def post_training(
     """The candidates that need no training and no pruning, the reference first.
 
     :param bounds: forms that it names are tried however unlikely they are to win, and no others
-    :raises InputError: if nothing quantizes the checkpoint, or not as the bounds say
+    :raises InputError: if nothing quantizes the checkpoint, or not as the bounds say; for a GPU, if nothing runs it
     """
     from compress.route import modes
 

@@ -181,13 +181,13 @@ def page(artifacts: Path, request: Request) -> Path:
     """Where the page about a search goes."""
     from ftc.search.report import FILE_NAME, GPU_FILE_NAME
 
-    return artifacts / (GPU_FILE_NAME if request.target is Target.CUDA else FILE_NAME)
+    return artifacts / (FILE_NAME if request.device == "cpu" else GPU_FILE_NAME)
 
 
 def _results(artifacts: Path, request: Request) -> Path:
     from bench.results import FILE_NAME, GPU_FILE_NAME
 
-    return artifacts / (GPU_FILE_NAME if request.target is Target.CUDA else FILE_NAME)
+    return artifacts / (FILE_NAME if request.device == "cpu" else GPU_FILE_NAME)
 
 
 def _check_results(artifacts: Path, request: Request) -> None:

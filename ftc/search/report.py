@@ -57,7 +57,8 @@ def tried(result: Result) -> Section:
 
 
 def _row(place: int, row: Row, board: Leaderboard) -> TableRow:
-    known = next((s.candidate for s in board.standings if s.candidate.path == str(row.path)), None)
+    path = str(row.path.resolve()) if row.path is not None else None
+    known = next((s.candidate for s in board.standings if s.candidate.path == path), None)
     made = open_artifact(row.path).manifest if row.path is not None and is_artifact(row.path) else None
     format = made.format if made is not None else known.format if known is not None else ""
     runtime = made.run.runtime if made is not None else known.runtime if known is not None else ""

@@ -28,7 +28,7 @@ class Row:
     :param measured: the same, as the last measurement had it
     :param drop_points: on the final rows if it came so far, else on those that judge
     :param fate: why it won, or why not
-    :param way: on a GPU, in which way it was fastest, such as ``fp16-graph``; None on the CPU, or if it was not timed
+    :param way: on a GPU, in which way it was so fast, such as ``fp16-graph``; None on the CPU, or if it was not timed
     """
 
     key: str

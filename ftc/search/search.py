@@ -18,7 +18,7 @@ from ftc.search.links import Chain, key
 from ftc.search.request import Effort, Objective, Target
 from ftc.search.smaller import Smaller
 from ftc.search.timing import Timing
-from ftc.search.ways import later_ways
+from ftc.search.ways import KEPT, first_ways, later_ways
 
 if TYPE_CHECKING:
     from bench.variants import Ways
@@ -106,7 +106,15 @@ class Search:
     def final_s(self) -> float:
         """What the final measurement should take; 0 while the pace is not known."""
         known = self.store.decided(PACE)
-        return known.numbers["final_s"] if known is not None else 0.0
+        return (known.numbers["final_s"] if known is not None else 0.0) + self._opening_s()
+
+    def _opening_s(self) -> float:
+        """What opening its candidates takes on a GPU, in ways some of which are compiled first; little on a CPU."""
+        if self.planned.request.target is not Target.CUDA:
+            return 0.0
+        forms = [(c, a) for c in ((), plan.REFERENCE) if (a := self.store.artifact(c)) is not None]
+        each_s = [self._comparing_s(c) / len(first_ways(a, self.planned.request)) for c, a in forms]
+        return KEPT * min(finalists.MOST + 2, len(self.candidates()) + 2) * max(each_s, default=0.0)
 
     def has_time(self, name: str, is_time: bool) -> bool:
         """Whether there was time to try something when this was first asked.
@@ -186,7 +194,7 @@ class Search:
     def runs(self, artifact: Artifact) -> bool:
         """Whether what the target has executes it; on a GPU without PyTorch's part of it, checkpoints are stages."""
         is_as_root = artifact.manifest.format == self.planned.root.manifest.format
-        return not is_as_root or () in self.planned.chains
+        return self.planned.request.target is not Target.CUDA or not is_as_root or () in self.planned.chains
 
     def _may_win(self, name: str) -> bool:
         """Whether it is another than the reference, or one that a GPU executes in other ways besides."""
@@ -230,7 +238,9 @@ class Search:
             whole = chain + form
             if self.store.artifact(chain) is None:
                 continue
-            if whatever_the_time or self.has_time(key(whole), self.left_s() >= _SMALLER * self.form_s(form)):
+            # what a GPU runs as it was pruned is there already: whether there is time to time it is another question
+            name = key(whole) if form else f"timing {key(whole)}"
+            if whatever_the_time or self.has_time(name, self.left_s() >= _SMALLER * self.form_s(form)):
                 self.building.make([whole])
                 self._compare([whole])
 
@@ -240,8 +250,12 @@ class Search:
         On a GPU most of it may be compiling for the ways in which it is compared.
         """
         stages = [form[:count] for count in range(1, len(form) + 1)]
-        timed = self.store.timed(key(form)) if self.planned.request.target is Target.CUDA else None
-        return 1.2 * (self.store.built_in(stages) + max(20.0, timed.seconds if timed is not None else 0.0))
+        return 1.2 * (self.store.built_in(stages) + max(20.0, self._comparing_s(form)))
+
+    def _comparing_s(self, form: Chain) -> float:
+        """What comparing a form took the first time; on a GPU alone it is much."""
+        timed = self.store.first_timed(key(form)) if self.planned.request.target is Target.CUDA else None
+        return timed.seconds if timed is not None else 0.0
 
     def _finalists(self) -> tuple[tuple[str, ...], str, dict[str, float]]:
         """See `ftc.search.finalists`; what was built by then where the search was stopped before anything was timed.
@@ -250,7 +264,7 @@ class Search:
         """
         ratios = self.candidates()
         if not ratios:
-            built = [key(c) for c in self._distinct(self.planned.chains) if c and self._may_win(key(c))]
+            built = [key(c) for c in self._distinct(self.planned.chains) if c not in ((), plan.REFERENCE)]
             return tuple(name for name in built if not self._is_out(name))[: finalists.SLOTS], "nothing was timed", {}
         known = [self.contender(name) for name in ratios]
         why = "the best inside the budget by the rows that judge, and the fastest that may yet be"

@@ -84,8 +84,8 @@ class ByOperations:
     """As if operations alone took time: what is tried is measured soon afterwards.
 
     For convolutional networks, and in a quick search, where a table would take the time that building takes. On a GPU,
-    which one row leaves mostly idle however narrow the layers are, it promises too much: there transformers always have
-    a table.
+    which one row leaves mostly idle however narrow the layers are, it promises too much: there a quick search has a
+    table, too.
     """
 
     def shape(self, speedup: float, depth: float) -> Shape | None:

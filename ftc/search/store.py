@@ -119,6 +119,10 @@ class Store:
         """How fast it is."""
         return self._last(Timed, name)
 
+    def first_timed(self, name: str) -> Timed | None:
+        """How fast it was found to be first; on a GPU, in all its ways."""
+        return next((e for e in self.journal.entries if isinstance(e, Timed) and e.key == name), None)
+
     def predicted(self, name: str) -> Predicted | None:
         """How fast it was expected to be."""
         return self._last(Predicted, name)

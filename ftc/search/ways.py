@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from bench.variants import variants
 from ftc.runtimes.variant import Precision, Variant
 from ftc.search.request import Effort, Target
+from ftc.search.result import memory_bytes
 
 if TYPE_CHECKING:
     from bench.standing import Standing
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ftc.search.request import Request
 
 KEPT = 2
-"""Ways of a form that are measured of smaller networks: the fastest, and the fastest that is exact."""
+"""Ways that smaller networks of a form are measured in; see `names_of_best`."""
 
 _NEAR = 0.95
 """Of the fastest way's speed: of ways this near, which float16 and bfloat16 mostly are, the finest is taken."""
@@ -52,12 +53,15 @@ def best_of(standings: Sequence[Standing]) -> Standing:
     return max(standings, key=lambda one: (one.verdict != "failed", _speed(one)))
 
 
-def names_of_best(standings: Sequence[Standing]) -> tuple[str, ...]:
-    """The fastest way of one artifact, and the fastest that rounds no more than its file does; none on a CPU.
+def names_of_best(standings: Sequence[Standing], request: Request) -> tuple[str, ...]:
+    """The finest of the ways that are about as fast as the fastest, and the fastest exact one; none on a CPU.
 
-    Where the first loses too much, by the precision of its numbers, the second is still there.
+    Where the first loses too much, by the precision of its numbers, the second is still there. What breaks a limit is
+    left out, unless all do: of smaller networks it may keep that.
     """
     ranked = sorted((one for one in standings if one.verdict != "failed"), key=_speed, reverse=True)
+    broken = [request.broken_by(one.candidate.size_bytes, memory_bytes(one), one.p50_ns) for one in ranked]
+    ranked = [one for one, why in zip(ranked, broken, strict=True) if why is None] or ranked
     timed = [(Variant.named(one.candidate.variant), one) for one in ranked if one.candidate.variant is not None]
     if not timed:
         return ()

@@ -44,6 +44,15 @@ def test_runs_under_unlike_conditions_do_not_stand_together() -> None:
     assert shown.groups[1].differs == ("threads: 2 then, 1 now",)
 
 
+def test_runs_of_a_section_say_which_versions_are_others() -> None:
+    first = usual(started="2026-01-02T00:00:00+00:00")
+    machine = replace(CONDITIONS.machine, versions={"numpy": "3"})
+    other = replace(first, id="b", started="2026-01-01T00:00:00+00:00", conditions=replace(CONDITIONS, machine=machine))
+    (group,) = page((*found(first), *found(other, source="other.jsonl")), Path("/")).groups
+    told = [[remark for remark in one.remarks if "other versions" in remark] for one in group.runs]
+    assert told == [[], [f"other versions than in the run of {first.started}: numpy 2 -> 3"]]
+
+
 def test_of_a_file_the_last_whole_run_is_shown_and_the_others_are_named() -> None:
     runs = [usual(id=str(n), started=f"2026-01-0{n}T00:00:00+00:00") for n in (1, 2, 3)]
     runs[2] = replace(runs[2], ended=False)

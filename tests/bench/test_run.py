@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,8 +202,12 @@ def test_answers_that_are_not_finite_are_a_failed_row(
             outputs["logits"][2:4, 0] = wrong
         return outputs
 
+    ended: list[Artifact] = []
+    end = Worker.end
+    monkeypatch.setattr(Worker, "end", lambda worker: (ended.append(worker._artifact), end(worker))[1])
     monkeypatch.setattr(Worker, "answer", broken)
     board = bench([text_onnx, text_int8], data=text_data, options=QUICK)
+    assert ended[0] is text_int8, "at once, since others may need the memory"
     failed = board.standings[-1]
     assert failed.verdict == "failed"
     assert "its logits are not finite for 6 of 40 rows, first for row 3" in failed.reason
@@ -229,19 +233,20 @@ def test_offline_takes_the_smallest_size_that_is_as_fast_as_any() -> None:
         def prepare(self, _examples: object, cells: Sequence[Sequence[Sequence[int]]]) -> None:
             self.sizes = [len(batches[0]) for batches in cells]
 
-        def warm(self) -> None:
-            pass
+        def __init__(self) -> None:
+            self.asked: list[str] = []
 
-        end = open = warm
-
-        def first_call(self, _example: object) -> None:
-            pass
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: self.asked.append(name)
 
         def turn(self, picks: Sequence[Sequence[int]]) -> list[list[int]]:
+            self.asked.append("turn")
             return [[per_row_ns[size] * size] * len(order) for size, order in zip(self.sizes, picks, strict=True)]
 
-    trial: Any = Trial(None, Scripted(), None)  # type: ignore[arg-type]
+    worker = Scripted()
+    trial: Any = Trial(None, worker, None)  # type: ignore[arg-type]
     assert trial._best_batch_size(SimpleNamespace(examples=("a",), offered=cells)) == 8
+    assert worker.asked == ["warm", "turn", "end", "open", "first_call"], "warmed up, and memory is not of larger ones"
 
 
 def test_offline_all_batch_sizes_hold_the_same_rows(text_onnx: Artifact, text_data: Dataset) -> None:
