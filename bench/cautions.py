@@ -142,8 +142,8 @@ def _after(run: Run) -> Iterator[Caution]:
     if run.precision is not None and once:
         yield Caution(
             "few processes",
-            f"{', '.join(known.candidate.name for known in once)}: too slow to open for being started anew often "
-            f"enough, so ratios are known to {Z * PROCESS_SPREAD:.1%} at best.",
+            f"{', '.join(known.candidate.name for known in once)}: starting them anew takes too long to do it often "
+            f"enough in this time, so ratios are known to {Z * PROCESS_SPREAD:.1%} at best.",
             "Give a longer --time-budget.",
         )
 

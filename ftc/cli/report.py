@@ -47,6 +47,8 @@ def report(results: tuple[Path, ...], output: Path | None, form: Form | None, ar
     named = write.SUFFIXES.get(output.suffix.lower()) if output is not None else None
     if form is not None and named not in (None, form):
         raise InputError(f"{output} is a name for {named}, --format says {form}: leave one of the two out.")
+    if output is not None and str(output) != "-" and named is None and form is None:
+        raise InputError(f"{output} does not say what it is to be: end it in .html, .md or .csv, or give --format.")
     form = form or named or "html"
     suffix = next(suffix for suffix, of in write.SUFFIXES.items() if of == form)
     target = output or Path("report").with_suffix(suffix)

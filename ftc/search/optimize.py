@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ftc.console import say
+from ftc.console import caution, say
 from ftc.errors import RunError
 from ftc.search import pace, plan
 from ftc.search.fates import Fates
 from ftc.search.journal import Ended, Failed, Journal, set_aside
 from ftc.search.links import key
 from ftc.search.prepare import Planned, prepare
-from ftc.search.result import Result, choice, choose
+from ftc.search.result import Result, choice, choose, unproven
 from ftc.search.store import Store
 
 if TYPE_CHECKING:
@@ -125,11 +125,14 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     finalists = search.run()
     began = time.monotonic()
     board = _measured(search, finalists)
-    best, _, reason = choose(board, planned.request, search.untried())
+    best, is_better, reason = choose(board, planned.request, search.untried())
+    doubt = unproven(best, search.judging.allowed_points) if is_better else None
+    if doubt is not None:
+        caution(doubt)
     if finalists or store.decided(FINALISTS) is not None:
         store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
     else:
-        say("stopped before anything was built: the same command goes on")
+        say("stopped before there was a candidate: the same command goes on, and finds one")
     return _result(search, board)
 
 

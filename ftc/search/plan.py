@@ -112,7 +112,8 @@ def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
     skipped = tuple(Skipped(what, why) for _, what, why in tried if why is not None)
     if not chains:
         raise InputError(
-            f"nothing that is installed runs {root.path} on a GPU: " + "; ".join(f"{s.what}: {s.why}" for s in skipped)
+            f"nothing that is installed runs {root.path} on a GPU: "
+            + " ".join(f"{s.what}: {s.why.rstrip('.')}." for s in skipped)
         )
     return chains, skipped
 

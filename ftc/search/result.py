@@ -138,6 +138,17 @@ def refusal(standing: Standing, board: Leaderboard, request: Request) -> str | N
     return None if ratio.is_faster else f"was not shown to be faster ({ratio})"
 
 
+def unproven(standing: Standing, allowed_points: float) -> str | None:
+    """That a winner's drop may yet lie outside the budget, and what tells; None where it is surely inside."""
+    if standing.drop is None or standing.drop.high_points <= allowed_points + _ROUNDING:
+        return None
+    return (
+        f"{standing.candidate.name} may lose up to {standing.drop.high_points:.2f} points, as far as the rows of the "
+        f"final score tell, though {standing.drop_points:.2f} were lost on them: more of these tell more, and "
+        "--strict takes what is surely inside the budget alone."
+    )
+
+
 def _may_win(standing: Standing) -> bool:
     """Whether it is more than what a search begins with; on a GPU the checkpoint itself is one of its candidates."""
     return not standing.candidate.is_root or standing.candidate.variant is not None

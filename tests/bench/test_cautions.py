@@ -78,7 +78,7 @@ def test_the_times_are_looked_at_after() -> None:
     assert [one.kind for one in cautions.after(wide)] == ["too few samples", "few processes"]
     (found,) = cautions.after(replace(run(onnx, measurement("int8", 200_000_000)), precision=0.02))
     assert found.kind == "few processes"
-    assert "int8: too slow to open" in found.text
+    assert "int8: starting them anew takes too long" in found.text
     assert "known to 4.9% at best" in found.text
     (found,) = cautions.after(replace(wide, measurements=tuple(map(renewed, wide.measurements))))
     assert found.kind == "too few samples"
@@ -95,7 +95,7 @@ def test_of_two_with_one_name_only_what_lived_once_is_named() -> None:
     alone = replace(alone, candidate=replace(alone.candidate, id="another"))
     found = cautions.after(replace(run(onnx, noisy, alone), precision=0.02))
     assert [one.kind for one in found] == ["too few samples", "few processes"]
-    assert found[1].text.startswith("int8: too slow to open")
+    assert found[1].text.startswith("int8: starting them anew takes too long")
 
 
 def test_a_grid_is_known_as_well_as_its_widest_cell() -> None:

@@ -47,6 +47,7 @@ def test_the_form_follows_the_name_or_the_option(tmp_path: Path) -> None:
     assert float(first["encode_p50_ns"]) > 0
     assert {"mcnemar_p", "batch_size", "cpu", "scenario"} <= first.keys()
     refused(ftc("report", path, "-o", "told.md", "--format", "csv", cwd=tmp_path), "told.md", "--format")
+    refused(ftc("report", path, "-o", "told.txt", cwd=tmp_path), "told.txt", ".html, .md or .csv, or give --format")
 
 
 def test_what_cannot_be_reported_is_said(tmp_path: Path) -> None:

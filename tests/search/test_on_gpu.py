@@ -237,7 +237,7 @@ def test_what_nothing_runs_on_a_gpu_is_refused_with_the_reasons(
     monkeypatch.setattr("torch.version.cuda", None)
     run = replace(text_root.manifest.run, runtime="keras")
     with pytest.raises(
-        InputError, match=r"CUDAExecutionProvider.*; the checkpoint as it is: keras computes on the CPU"
+        InputError, match=r"CUDAExecutionProvider.*\. the checkpoint as it is: keras computes on the CPU"
     ):
         plan.on_a_gpu(replace(text_root, manifest=replace(text_root.manifest, run=run)))
     with pytest.raises(InputError, match=r"the checkpoint as it is: PyTorch .*, built without CUDA, finds no GPU"):

@@ -18,7 +18,7 @@ from bench.winner import latest_winner
 from ftc.measurement import Run
 from ftc.results_file import read_results
 from ftc.search.request import Objective, Request
-from ftc.search.result import choice, choose, refusal
+from ftc.search.result import choice, choose, refusal, unproven
 from tests.bench.made import measurement, run
 from tests.bench.test_results import with_id, write
 from tests.search import made
@@ -155,3 +155,14 @@ def test_a_strict_least_score_is_that_of_the_whole_interval() -> None:
     assert refusal(doubtful, board, Request(min_score=0.88)) is None
     why = refusal(doubtful, board, Request(min_score=0.88, strict=True))
     assert why == "may reach no more than 0.8700, below --min-score 0.88"
+
+
+def test_a_winner_that_may_lose_more_than_the_budget_is_said() -> None:
+    (known,) = (s for s in rank(four()).standings if s.candidate.name == "int8")
+    inside = replace(known, drop_points=0.5, drop=Drop(0.5, 0.1, 0.9, 5, 3, 0.5, 0.4))
+    assert unproven(inside, 1.0) is None
+    doubtful = replace(known, drop_points=0.5, drop=Drop(0.5, -0.8, 2.3, 5, 3, 0.5, 1.5))
+    told = unproven(doubtful, 1.0)
+    assert told is not None
+    assert "int8 may lose up to 2.30 points" in told
+    assert "--strict" in told
