@@ -24,7 +24,10 @@ from ftc.measurement import Candidate, Measurement, Run
 from ftc.results_file import read_results
 
 MATTERS = 0.05
-"""Loss of speed that counts: the same bench twice in a row differs by less."""
+"""Loss of speed that counts, where its interval excludes 1, too.
+
+Two benches in a row may differ by more on a machine that others use (benchmarks/repeatability.py).
+"""
 
 Change = Literal["slower", "faster", "no difference shown"]
 
