@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import ipaddress
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +28,9 @@ from serve import access
 START_S = 180.0
 STOP_S = 10.0
 _POLL_S = 0.2
+# Below the ports that Linux, macOS and Windows hand out by themselves: one of those would be free when asked for and
+# taken before the service binds it, by the sockets of another that starts (seen: the greeting of its process manager).
+_PORTS = range(20_000, 30_000)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -90,7 +96,7 @@ class Server:
                     f"the service is not ready ({error.code}): its model does not answer the golden examples "
                     "as it did when the artifact was made"
                 ) from error
-            except OSError:  # nobody listens yet, or nobody has answered within the two seconds
+            except (OSError, HTTPException):  # nobody listens or answers yet, or another process does, without HTTP
                 time.sleep(_POLL_S)
         raise RunError(f"the service was not ready after {START_S:.0f} s")
 
@@ -180,10 +186,20 @@ def stop(process: subprocess.Popen[bytes], patience_s: float = STOP_S) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback interface that nobody listens on now.
+
+    :raises RunError: if none is found
+    """
+    for port in random.SystemRandom().sample(_PORTS, min(len(_PORTS), 100)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise RunError(f"the ports tried between {_PORTS[0]} and {_PORTS[-1]} are taken. End what listens on them.")
 
 
 def require_free(host: str, port: int) -> None:

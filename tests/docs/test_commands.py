@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from compress.steps import STEPS
 from ftc.checkpoint import open_any
 from ftc.cli import main
 from ftc.declared import Declared
+from serve.server import free_port
 from tests import forked
 from tests.conftest import IMAGE_LABELS, save_keras_model
 
@@ -71,9 +71,7 @@ def test_the_readme_from_inspect_to_an_answer(place: Path) -> None:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"the README uses the extra [{extra}], which is not installed")
     typed = commands("README.md")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     ran = []
     for line in typed:
         if not line.startswith("ftc ") or line == "ftc serve":
