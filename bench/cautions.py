@@ -10,7 +10,8 @@ import numpy as np
 from bench import plan, statistics, timed
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.leaderboard import self_check
-from bench.standing import judge_of
+from bench.standing import Judge, judge_of
+from bench.yardstick import undisturbed
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
 BUSY_SHARE = 0.15
@@ -37,6 +38,9 @@ SLOW_START_NS = 200_000_000
 
 TELLING = 0.1
 """Half the width of a self-check's interval: a wider one holds 1 whatever the machine does."""
+
+SLOWED_SHARE = 0.05
+"""Of the rounds: so many may be slowed by chance."""
 
 WIDE = 1.5
 """Times what is added to an interval for too few processes: one that is wider than so has other reasons, too."""
@@ -96,6 +100,7 @@ def _after(run: Run) -> Iterator[Caution]:
     reference = judge.reference
     if reference is not None:
         yield from _of_reference(reference, run.conditions)
+    yield from _of_cores(judge)
     for known in run.measurements:
         if not known.is_timed or known.opening is None or known.candidate.twin_of is not None:
             continue
@@ -146,6 +151,21 @@ def _after(run: Run) -> Iterator[Caution]:
             f"enough in this time, so ratios are known to {Z * PROCESS_SPREAD:.1%} at best.",
             "Give a longer --time-budget.",
         )
+
+
+def _of_cores(judge: Judge) -> Iterator[Caution]:
+    rounds = {turn.round for known in judge.run.measurements for turn in known.turns}
+    slowed = {number for _, number in judge.slowed}
+    if len(slowed) <= SLOWED_SHARE * len(rounds):
+        return
+    are_enough = len(undisturbed(rounds, slowed)) < len(rounds)
+    so = "ratios come from the others, times from all" if are_enough else "too many to leave out of the ratios"
+    yield Caution(
+        "slowed cores",
+        f"in {len(slowed)} of {len(rounds)} rounds a core was slower than usual by half or more: {so}.",
+        "On a virtual machine that is a neighbour on the same hardware: measure at another time, or on a machine of "
+        "your own.",
+    )
 
 
 def _lives(known: Measurement | None) -> int:

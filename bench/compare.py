@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import alike
+from bench import alike, yardstick
 from bench.intervals import Ratio
 from bench.leaderboard import rank, self_check
 from bench.name import Name
@@ -101,6 +101,8 @@ def compare(old: Path, new: Path) -> Comparison:
             "measure the newer release first, with ftc bench --data FILE."
         )
     different = alike.differences(then.conditions, now.conditions)
+    if (pace := yardstick.difference(then, now)) is not None:
+        different = (*different, pace)
     if different:
         listed = "\n".join(f"  {line}" for line in different)
         raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")

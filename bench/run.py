@@ -26,6 +26,7 @@ from ftc.gpu import Gpu, chosen
 from ftc.manifest import DataRecord
 from ftc.measurement import Candidate, Caution, Choice, Conditions
 from ftc.records import Chosen, Ended, RunBegun, begun
+from ftc.runtimes import why_not_on_gpu
 from ftc.runtimes.session import SessionOptions
 from ftc.tasks.task import Task, open_task
 
@@ -66,6 +67,7 @@ def bench(
     options = options or Options()
     gpu = chosen().gpu if options.device == "cuda" else None
     _check_distinct(candidates)
+    idle = _idle_on_gpu(candidates) if gpu is not None else frozenset()
     if resumed:
         resume.check(results_path)
     elif results_path is not None:
@@ -75,7 +77,7 @@ def bench(
     task = open_task(ordered[0])
     examples = timed.draw(ordered, task, data, options.cells(), options.seed)
     answered = _limited(data, options)
-    subjects = _subjects(ordered, root_id, options, ways or {})
+    subjects = _subjects(ordered, root_id, options, ways or {}, idle)
     if not resumed:
         timing.check(options, len(subjects))
     start = _begun(tuple(subjects), root_id, task, examples, answered, options, gpu)
@@ -151,18 +153,34 @@ def _check_distinct(candidates: Sequence[Artifact]) -> None:
         first[artifact.manifest.id] = artifact
 
 
+def _idle_on_gpu(candidates: Sequence[Artifact]) -> frozenset[str]:
+    """The runtimes of the candidates that cannot use a GPU here.
+
+    :raises InputError: if none of them can, with the reasons
+    """
+    runtimes = dict.fromkeys(candidate.manifest.run.runtime for candidate in candidates)
+    whys = {runtime: why for runtime in runtimes if (why := why_not_on_gpu(runtime)) is not None}
+    if len(whys) == len(runtimes):
+        reasons = " ".join(f"{why.rstrip('.')}." for why in whys.values())
+        raise InputError(f"--device cuda: none of these candidates can use the GPU. {reasons}")
+    return frozenset(whys)
+
+
 def _subjects(
-    artifacts: Sequence[Artifact], root_id: str, options: Options, ways: Mapping[str, Ways]
+    artifacts: Sequence[Artifact], root_id: str, options: Options, ways: Mapping[str, Ways], idle: frozenset[str]
 ) -> dict[Candidate, Artifact]:
     """The candidates by what they are, on a GPU in each of their variants.
 
     For a self-check, what the others are compared with is one more of them.
+
+    :param idle: runtimes that cannot use the GPU, of which one variant says why
     """
-    subjects = {
-        described(artifact, root_id, variant): artifact
-        for artifact in artifacts
-        for variant in ways.get(artifact.manifest.id) or variants(artifact, options.device)
-    }
+
+    def of(artifact: Artifact) -> Ways:
+        given = ways.get(artifact.manifest.id) or variants(artifact, options.device)
+        return given[:1] if artifact.manifest.run.runtime in idle else given
+
+    subjects = {described(artifact, root_id, variant): artifact for artifact in artifacts for variant in of(artifact)}
     if options.self_check:
         exports = (one for one in subjects if one.is_float_onnx)
         first = min(exports, key=lambda one: one.name, default=next(iter(subjects)))  # as `standing.judge_of` has it

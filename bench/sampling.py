@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench import plan
 from bench.remote import WorkerError
+from bench.yardstick import Reading, slower
 from ftc.console import progress
 from ftc.measurement import Turn
 
@@ -32,6 +33,7 @@ def interleaved(
     keep: Callable[[str, Turn], None],
     fail: Callable[[str, str], None],
     between: Callable[[], Mapping[str, str]] = dict,
+    watch: Callable[[], Reading] = tuple,
 ) -> None:
     """Let candidates take turns in shuffled rounds until there are enough of them.
 
@@ -47,6 +49,7 @@ def interleaved(
     :param keep: takes each turn as soon as it is over
     :param fail: takes a candidate and why it failed
     :param between: is called between two rounds, and tells who failed there, and why
+    :param watch: is called before and after each turn, and reads how fast the cores are
     """
     alive = dict(probes)
     with progress(f"timing {len(probes)} candidates in shuffled rounds") as advance:
@@ -61,12 +64,16 @@ def interleaved(
                 return
             this = plan.round_of(number, tuple(alive), counts, calls, seed)
             arrivals = arrivals_ns(number) if arrivals_ns is not None else None
+            before = watch()
             for name in this.order:
                 try:
                     times = alive[name].turn(this.picks, arrivals)
                 except WorkerError as error:
                     del alive[name]
                     fail(name, str(error))
+                    before = watch()
                 else:
-                    keep(name, Turn(number, tuple(map(tuple, times))))
+                    after = watch()
+                    keep(name, Turn(number, tuple(map(tuple, times)), core_ns=slower(before, after)))
+                    before = after
             advance()

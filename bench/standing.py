@@ -11,6 +11,7 @@ import numpy as np
 from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
+from bench.yardstick import slowed, undisturbed
 from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
@@ -82,11 +83,13 @@ class Judge:
 
     :param float_onnx: the float ONNX export, what speed is compared with
     :param root: the checkpoint, what accuracy is compared with
+    :param slowed: turns during which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
     """
 
     run: Run
     float_onnx: Measurement | None
     root: Measurement | None
+    slowed: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def reference(self) -> Measurement | None:
@@ -128,18 +131,29 @@ class Judge:
         return None
 
     def ratio(self, measurement: Measurement, reference: Measurement | None, cell: int = 0) -> Ratio | None:
-        """How many times as fast as another candidate in a cell; None where too few rounds are common."""
+        """How many times as fast as another candidate in a cell, by the rounds that nothing disturbed.
+
+        None where too few rounds are common.
+        """
         if reference is None or not reference.is_timed or not measurement.is_timed:
             return None
         if reference is measurement:
             return intervals.ITSELF
         ours, theirs = measurement.processes, reference.processes
+        counted = self.counted(measurement, reference)
+        first, second = (self._rounds(known, cell) for known in (reference, measurement))
         return intervals.speed_ratio(
-            self._rounds(reference, cell),
-            self._rounds(measurement, cell),
+            {number: first[number] for number in counted},
+            {number: second[number] for number in counted},
             self.run.conditions.seed,
-            {number: (theirs[number], ours[number]) for number in theirs.keys() & ours.keys()},
+            {number: (theirs[number], ours[number]) for number in counted},
         )
+
+    def counted(self, measurement: Measurement, reference: Measurement) -> tuple[int, ...]:
+        """The rounds that tell of two candidates: those in which nothing slowed the cores, if they are enough."""
+        common = measurement.processes.keys() & reference.processes.keys()
+        names = (measurement.candidate.id, reference.candidate.id)
+        return undisturbed(common, {number for name, number in self.slowed if name in names})
 
     def precision(self, measurement: Measurement, reference: Measurement | None) -> float | None:
         """Half the width of the widest interval of its ratios, in a grid of those in all cells, else in the first.
@@ -292,4 +306,5 @@ def judge_of(run: Run) -> Judge:
         run,
         float_onnx=next((known for known in timed if known.candidate.is_float_onnx), None),
         root=next((known for known in timed if known.candidate.is_root), None),
+        slowed=slowed((known.candidate.id, turn) for known in run.measurements for turn in known.turns),
     )

@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from bench import plan, sampling
+from bench import plan, sampling, yardstick
 from bench.lives import Lives
 from bench.log import Log
 from bench.options import Options, check_rate
@@ -61,6 +61,7 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
         between=lives.renew,
+        watch=yardstick.watch(log.run.conditions.pinned_cores),
     )
 
 

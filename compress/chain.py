@@ -64,6 +64,16 @@ def apply_all(
     return source
 
 
+def check_given(names: Sequence[str], given: Given) -> None:
+    """:raises InputError: if an option belongs to none of the steps, or one of them refuses its value"""
+    understood_by = {name: options_of_step(name) for name in names}
+    check_understood(given, frozenset().union(*understood_by.values()), " and ".join(names))
+    for name, understood in understood_by.items():
+        with quiet_libraries():
+            step_class = STEPS.load(name)
+        step_class(**{option: value for option, value in given.items() if option in understood})
+
+
 def check_understood(given: Given, understood: frozenset[str], by: str) -> None:
     """:raises InputError: if there is an option that `by` does not have"""
     for name in given:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.apply import Occupied
-from compress.chain import Given, apply_all, check_understood, options_of_step
+from compress.chain import Given, apply_all, check_given, check_understood, options_of_step
 from compress.convolutional import has_attention, is_convolutional
 from compress.route import formats, modes, route
 from compress.steps import STEPS, Mode
@@ -175,22 +175,29 @@ def prune(
         raise InputError(
             f"{source.path} is {source.manifest.format}; Hugging Face checkpoints are pruned, before they are exported."
         )
-    step, most = "prune-encoder", _pruning_rows(source)
     given = given or {}
+    step = _cut(source, given, vocabulary)
+    taken = rows or (len(data) if vocabulary else _pruning_rows(source))
+    return apply_all((step,), source, artifacts, given, data.sample(taken, seed=0), output, force)
+
+
+def _cut(source: Artifact, given: Given, vocabulary: bool) -> str:
+    """The step that a request to prune needs.
+
+    :raises InputError: if it asks for two of them
+    """
     if "layers" in given and ("keep" in given or vocabulary):
         other = "--vocabulary" if vocabulary else "--keep"
         raise InputError(f"--layers and {other} are two cuts: make the one, and then the other of its result.")
     if "target_speedup" in given and ({"layers", "keep"} & given.keys() or vocabulary):
         raise InputError("--target-speedup says how much goes, as --keep, --layers and --vocabulary do: choose one.")
     if vocabulary:
-        step, most = "trim-vocabulary", len(data)
-    elif "target_speedup" in given:
-        step = "prune-to-speed"
-    elif "layers" in given:
-        step = "drop-layers"
-    elif not has_attention(source):
-        step = "prune-channels"
-    return apply_all((step,), source, artifacts, given, data.sample(rows or most, seed=0), output, force)
+        return "trim-vocabulary"
+    if "target_speedup" in given:
+        return "prune-to-speed"
+    if "layers" in given:
+        return "drop-layers"
+    return "prune-encoder" if has_attention(source) else "prune-channels"
 
 
 def _pruning_rows(source: Artifact) -> int:
@@ -263,3 +270,25 @@ def _root_of(pruned: Artifact) -> Artifact:
             f"{root.path}, which {pruned.path} came from, has changed since. Name a teacher with --teacher."
         )
     return root
+
+
+def check(source: Artifact, verb: str, options: Given, made: str) -> str:
+    """Refuse what a verb cannot be told, before anything is made.
+
+    :param source: the checkpoint that it begins with
+    :param options: of the verb, with those that choose its steps: `to`, `mode`, `vocabulary`
+    :param made: the format of what the verb takes
+    :return: the format of what it makes
+    :raises InputError: if no steps lead there, or one of them has no such option or refuses its value
+    """
+    given = {name: value for name, value in options.items() if name not in ("to", "mode", "rows", "vocabulary")}
+    names: tuple[str, ...] = ("distill",)
+    fixed: Given = {"teacher": source} if verb == "distill" else {}
+    if verb == "prune":
+        names = (_cut(source, given, bool(options.get("vocabulary"))),)
+    elif verb in ("export", "quantize"):
+        names, made = route(made, options["to"], options.get("mode")), options["to"]
+    if options.get("rows", 1) < 1:
+        raise InputError(f"--rows {options['rows']}: give at least one.")
+    check_given(names, {**fixed, **given})
+    return made

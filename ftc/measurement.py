@@ -122,11 +122,14 @@ class Turn:
     :param calls_ns: for each of `Conditions.cells`, the nanoseconds of its model calls; in the Server scenario from
         a query's arrival to its answer
     :param process: which of the candidate's processes, one after another in the run, from 0
+    :param core_ns: what a fixed piece of work took each core that was looked at, the longer of just before the turn and
+        just after it; empty where cores cannot be chosen, and in files of earlier versions (see `bench.yardstick`)
     """
 
     round: Count
     calls_ns: tuple[Annotated[tuple[Duration, ...], Len(1)], ...]
     process: Count = 0
+    core_ns: tuple[Duration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class _Told:
         self._run = begun(record)
         self._turns: dict[str, list[Turn]] = {candidate.id: [] for candidate in record.candidates}
         self._sizes: dict[int, list[int]] = {}
+        self._cores = 0
 
     def add(self, record: Record) -> str | None:
         """Take note of what the record says; or say why it makes no sense in this run."""
@@ -59,13 +60,19 @@ class _Told:
         of_batches = cells[0].batch_size is None  # which differ from one candidate to the next
         if not of_batches and self._sizes.setdefault(turn.round, sizes) != sizes:
             return f"two turns of round {turn.round} have times of different calls"
+        read = len(turn.core_ns)
+        if read:  # a run goes on with the same cores, and one of an earlier version has read none before
+            self._cores = self._cores or read
+            if read != self._cores:
+                return f"a turn has readings of {read} cores where others have those of {self._cores}"
         return None
 
 
 def read_results(path: Path) -> tuple[Run, ...]:
     """The runs in a results file, oldest first; lines that killed runs left unfinished are skipped aloud.
 
-    :raises InputError: if there is no such file, or a line is no record this `ftc` knows, or makes no sense
+    :raises InputError: if there is no such file, it is something else, or a line is no record that this `ftc` knows, or
+        makes no sense
     """
     runs: dict[str, _Told] = {}
     unfinished, orphaned = [], []
@@ -74,6 +81,8 @@ def read_results(path: Path) -> tuple[Run, ...]:
             continue
         told = _loaded(line, path, number)
         if told is None:
+            if not runs and not line.startswith(b"{"):
+                raise InputError(f"{path}, line {number}: {path.name} is no results file of ftc bench.")
             unfinished.append(number)
             continue
         for record in _records(told, line, path, number):

@@ -3,6 +3,7 @@
 To add one: a file beside this one with a class like `OnnxRuntime`, and a line here.
 """
 
+from ftc.errors import InputError, MissingExtra
 from ftc.registry import Entry, Registry
 
 RUNTIMES = Registry(
@@ -24,3 +25,14 @@ GPU_RUNTIMES = Registry(
     },
 )
 """By the same names, what executes them on a GPU; others have none. `check_available` raises where it has no GPU."""
+
+
+def why_not_on_gpu(runtime: str) -> str | None:
+    """Why a runtime cannot use a GPU here; None if it can."""
+    if runtime not in GPU_RUNTIMES:
+        return f"{runtime} computes on the CPU alone"
+    try:
+        GPU_RUNTIMES.load(runtime).check_available()
+    except (InputError, MissingExtra) as error:
+        return str(error)
+    return None

@@ -17,7 +17,7 @@ from ftc.console import caution
 from ftc.declared import Declared
 from ftc.errors import FtcError, InputError
 from ftc.quiet import quiet_libraries
-from ftc.search.links import Chain, Link
+from ftc.search.links import Chain, Link, read_back
 from ftc.search.parts import Source
 from ftc.temporary import own_temporary_directory
 
@@ -151,7 +151,7 @@ def _linked(request: dict[str, Any]) -> dict[str, Any]:
     verb, options = request["link"]
     place = Path(request["place"])
     _clear_damaged(place)
-    made = _VERBS[verb](source, data, place, {name: _value(value) for name, value in options})
+    made = _VERBS[verb](source, data, place, read_back(verb, options))
     return {"path": str(made.path), "id": made.manifest.id}
 
 
@@ -166,10 +166,6 @@ def _clear_damaged(place: Path) -> None:
         except InputError as error:
             caution(f"{error} Removed, and made again.")
             shutil.rmtree(place)
-
-
-def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _export(source: Artifact, data: Dataset, place: Path, options: dict[str, Any]) -> Artifact:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from compress.choices import Graph, Importance, Precision, Runtime
 
 Value = str | int | float | bool | tuple[int, ...]
 """What an option can be."""
 
 VERBS = ("export", "prune", "distill", "quantize")
 
-_EXPORT: Mapping[str, type] = {"to": str, "graph": str, "precision": str, "lengths": tuple}
+_EXPORT: Mapping[str, type] = {"to": str, "graph": Graph, "precision": Precision, "lengths": tuple}
 
 OPTIONS: Mapping[str, Mapping[str, type]] = {
     "export": _EXPORT,
@@ -19,8 +23,8 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
         "keep": float,
         "layers": int,
         "target_speedup": float,
-        "runtime": str,
-        "importance": str,
+        "runtime": Runtime,
+        "importance": Importance,
         "rows": int,
         "vocabulary": bool,
     },
@@ -70,6 +74,15 @@ Chain = tuple[Link, ...]
 def link(verb: str, **options: Value) -> Link:
     """A link with its options in order."""
     return Link(verb, tuple(sorted(options.items())))
+
+
+def read_back(verb: str, options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A link's options as its step takes them, from what JSON has kept of them."""
+    return {name: _of_kind(OPTIONS[verb][name], value) for name, value in options}
+
+
+def _of_kind(kind: type, value: Any) -> Any:
+    return kind(value) if kind is tuple or issubclass(kind, StrEnum) else value
 
 
 def key(chain: Chain) -> str:

@@ -99,7 +99,7 @@ def carry_out(planned: Planned, *, force: bool = False, workshop: Workshop | Non
 def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     """Search, unless that was done before, from where an earlier run was killed."""
     from bench.winner import board_of
-    from ftc.search.search import FINALISTS, Search
+    from ftc.search.search import Search
     from ftc.search.workshop import Processes
 
     store = Store(Journal(planned.journal), planned.root)
@@ -129,10 +129,7 @@ def _searched(planned: Planned, workshop: Workshop | None) -> Result:
     doubt = unproven(best, search.judging.allowed_points) if is_better else None
     if doubt is not None:
         caution(doubt)
-    if finalists or store.decided(FINALISTS) is not None:
-        store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
-    else:
-        say("stopped before there was a candidate: the same command goes on, and finds one")
+    store.add(lambda at: Ended(board.run, best.candidate.id, reason, time.monotonic() - began, at))
     return _result(search, board)
 
 
@@ -150,7 +147,7 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
     # a recipe may spell out the options of the baseline, and make it a second time
     candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
     if not candidates:
-        why = search.store.failed(key(plan.REFERENCE)) or "stopped before anything was built"
+        why = search.store.failed(key(plan.REFERENCE))
         raise RunError(f"nothing can be measured: {why}")
     request = planned.request
     options = Options(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ftc.errors import InputError, MissingExtra
-from ftc.runtimes import GPU_RUNTIMES
+from ftc.runtimes import why_not_on_gpu
 from ftc.search.links import OPTIONS, Chain, link
 from ftc.search.request import Effort, Objective, Target
 from ftc.tasks import TASKS
@@ -105,8 +105,8 @@ def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
     :raises InputError: if nothing that is installed executes either of them on a GPU
     """
     tried: tuple[tuple[Chain, str, str | None], ...] = (
-        (REFERENCE, "the float ONNX export", _missing(root, "onnx", None) or _without_gpu("onnxruntime")),
-        ((), "the checkpoint as it is", _without_gpu(root.manifest.run.runtime)),
+        (REFERENCE, "the float ONNX export", _missing(root, "onnx", None) or why_not_on_gpu("onnxruntime")),
+        ((), "the checkpoint as it is", why_not_on_gpu(root.manifest.run.runtime)),
     )
     chains = tuple(chain for chain, _, why in tried if why is None)
     skipped = tuple(Skipped(what, why) for _, what, why in tried if why is not None)
@@ -116,17 +116,6 @@ def on_a_gpu(root: Artifact) -> tuple[tuple[Chain, ...], tuple[Skipped, ...]]:
             + " ".join(f"{s.what}: {s.why.rstrip('.')}." for s in skipped)
         )
     return chains, skipped
-
-
-def _without_gpu(runtime: str) -> str | None:
-    """Why a runtime cannot use a GPU here; None if it can."""
-    if runtime not in GPU_RUNTIMES:
-        return f"{runtime} computes on the CPU alone"
-    try:
-        GPU_RUNTIMES.load(runtime).check_available()
-    except (InputError, MissingExtra) as error:
-        return str(error)
-    return None
 
 
 def _unlikely(to: str, mode: Mode, root: Artifact, request: Request) -> str | None:
@@ -180,20 +169,17 @@ def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
     """Refuse a chain of a recipe before anything is built.
 
     :param where: in the recipe, for the message
-    :raises InputError: if no steps lead where it goes, or the target does not run what it makes
+    :raises InputError: if no steps lead where it goes, one is told what it cannot do, or the target does not run what
+        it makes
     """
-    from compress.route import route
+    from compress import verbs
 
     made = root.manifest.format
     for one in chain:
-        options = dict(one.options)
-        if "to" in options:
-            to = str(options["to"])
-            try:
-                route(made, to, cast("Mode | None", options.get("mode")))
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
-            made = to
+        try:
+            made = verbs.check(root, one.verb, dict(one.options), made)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
     if request.target is Target.EDGE and made != "tflite":
         raise InputError(f"{where}: --target edge runs TFLite alone, and this makes {made}.")
     if request.target is not Target.CUDA:
@@ -202,7 +188,7 @@ def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
         return
     if made not in (root.manifest.format, "onnx") or any(one.verb == "quantize" for one in chain):
         raise InputError(f"{where}: --target cuda runs float checkpoints and ONNX; INT8 and the like are for CPUs.")
-    why = _without_gpu("onnxruntime" if made == "onnx" else root.manifest.run.runtime)
+    why = why_not_on_gpu("onnxruntime" if made == "onnx" else root.manifest.run.runtime)
     if why is not None:
         raise InputError(f"{where}: {why}")
 

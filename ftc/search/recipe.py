@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,11 @@ def read(path: Path) -> tuple[Chain, ...] | Bounds:
         raise InputError(f"{path}: {error.strerror}.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}.") from error
+    if {"search", "candidate"} <= set(told):
+        raise InputError(
+            f"{path} has both candidates, which are all that is built, and [search], which a search is held to: "
+            "leave one of them out."
+        )
     if set(told) == {"search"}:
         return _bounds(told["search"], f"{path}, search")
     candidates = told.get("candidate")
@@ -86,11 +92,11 @@ def _link(verb: str, options: Any, where: str) -> Link:
     for name, value in options.items():
         field = "time_budget_s" if name == "time_budget" else name
         if field not in OPTIONS[verb]:
-            raise InputError(f"{where}: {verb} has no option {name!r}; it has {', '.join(sorted(OPTIONS[verb]))}.")
+            known = sorted(option.removesuffix("_s") for option in OPTIONS[verb])
+            raise InputError(f"{where}: {verb} has no option {name!r}; it has {', '.join(known)}.")
         told[field] = _seconds(value, where) if field == "time_budget_s" else _value(value, OPTIONS[verb][field])
         if told[field] is None:
-            kind = _KINDS[OPTIONS[verb][field]]
-            raise InputError(f"{where}: {verb} {name} = {value!r} is no {kind}.")
+            raise InputError(f"{where}: {verb} {name} = {value!r} is {_not(OPTIONS[verb][field])}.")
     for needed in _NEEDED.get(verb, ()):
         if needed not in told:
             raise InputError(f"{where}: {verb} needs {needed}.")
@@ -106,8 +112,14 @@ _KINDS: Mapping[type, str] = {
 }
 
 
+def _not(kind: type) -> str:
+    return f"none of {', '.join(kind)}" if issubclass(kind, StrEnum) else f"no {_KINDS[kind]}"
+
+
 def _value(value: Any, kind: type) -> Value | None:
     """What an option is told, as a value of its kind; None if it is none."""
+    if issubclass(kind, StrEnum):
+        return kind(value) if value in list(kind) else None
     if kind is tuple:
         are_whole = isinstance(value, list) and all(type(part) is int for part in value)
         return tuple(value) if are_whole else None

@@ -77,6 +77,8 @@ class Search:
 
         Once they are chosen, and stand where they were built, a search that goes on has only to measure them. What an
         interrupt leaves to choose from is not written down: until its measurement is over, the search may go on.
+
+        :raises KeyboardInterrupt: if an interrupt leaves nothing to choose from
         """
         chosen = self.store.decided(FINALISTS)
         if chosen is not None and not any(map(self.store.has_lost, (*chosen.choice, key(plan.REFERENCE)))):
@@ -86,10 +88,13 @@ class Search:
             if self._is_for_smaller() and (forms := self._forms()):
                 Smaller(self, forms).run()
         except KeyboardInterrupt:
+            best = self._finalists()[0]
+            if not best:
+                raise
             final_s = self.final_s()
             about = f", which takes about {counted(max(1, round(final_s / 60)), 'minute')}" if final_s else ""
             say(f"stopping: the best so far is measured{about}; Ctrl-C again stops at once; the same command goes on")
-            return self._finalists()[0]
+            return best
         return self.store.choose(FINALISTS, self._finalists).choice
 
     def _is_for_smaller(self) -> bool:

@@ -246,11 +246,40 @@ def test_without_a_gpu_it_is_one_line_and_exit_2(
         bench([text_checkpoint], options=Options(device="cuda"))  # type: ignore[list-item]
 
 
+def _refused(runtime: str) -> str | None:
+    return f"{runtime} was built without CUDA." if runtime == "torch" else None
+
+
+@pytest.mark.usefixtures("card")
+def test_where_nothing_can_use_the_gpu_it_is_one_line_too(
+    text_root: Artifact, text_tflite: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.run.why_not_on_gpu", _refused)
+    with pytest.raises(InputError, match=r"none of these candidates can use the GPU\. torch was built without CUDA\.$"):
+        bench([text_root], options=Options(device="cuda"))
+
+
+@pytest.mark.usefixtures("card")
+def test_a_runtime_that_cannot_use_the_gpu_says_so_once_beside_one_that_can(
+    text_root: Artifact, text_onnx: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.run.why_not_on_gpu", _refused)
+    modules = {
+        described(text_onnx, text_root.manifest.id, way).id: "tests.bench.pretended_gpu"
+        for way in variants(text_onnx, "cuda")
+    }
+    board = bench([text_root, text_onnx], options=Options(threads=1, time_budget_s=0.3, device="cuda"), modules=modules)
+    rows = {standing.candidate.variant: standing.verdict for standing in board.standings}
+    assert set(rows) == {"fp32-eager", "fp32-cuda"}
+    assert rows["fp32-eager"] == "failed"
+
+
 @pytest.mark.usefixtures("card")
 def test_a_whole_run(
     text_root: Artifact, text_int8: Artifact, text_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = tuple(map(Variant.named, ("fp32-eager", "bf16-eager", "fp32-graph")))
+    monkeypatch.setattr("bench.run.why_not_on_gpu", lambda _runtime: None)
     for module in ("bench.variants", "bench.candidates"):
         monkeypatch.setattr(f"{module}.ON_CUDA", {**ON_CUDA, "torch": ways})
     root_id = text_root.manifest.id

@@ -290,8 +290,15 @@ def test_a_line_that_is_no_record_is_refused(line: str, tmp_path: Path) -> None:
         read_results(tmp_path / FILE_NAME)
 
 
-def test_a_file_of_something_else_is_told_in_one_caution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / FILE_NAME).write_text("no record\n" * 1000)
+@pytest.mark.parametrize("content", [b"sentence\tlabel\nbad\t0\n", b"\x80\x02}q", b"\n# Results\n", b"[1"])
+def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(InputError, match=r"bench\.jsonl is no results file of ftc bench"):
+        read_results(tmp_path / FILE_NAME)
+
+
+def test_many_unfinished_lines_are_told_in_one_caution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / FILE_NAME).write_text('{"run": \n' * 1000)
     assert read_results(tmp_path / FILE_NAME) == ()
     said = capsys.readouterr().err
     assert "lines 1, 2, 3 and 997 more: unfinished" in " ".join(said.split())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.choices import Graph
 from ftc.artifact import Artifact, open_artifact
 from ftc.checkpoint import open_any
 from ftc.data import Columns
 from ftc.declared import Declared
 from ftc.errors import InputError
 from ftc.search import job, optimize
+from ftc.search.links import link, read_back
 from ftc.search.parts import Source
 from ftc.search.request import Request
 from tests.search import made
@@ -58,3 +61,10 @@ def test_a_damaged_result_is_made_again(text_root: Artifact, tmp_path: Path, mon
         assert open_artifact(place).model_path.read_bytes() == b""
     (place / "ftc.json").unlink()
     assert job._linked(request)["path"] == str(place)
+
+
+def test_what_a_step_chooses_among_comes_through_an_order(tmp_path: Path) -> None:
+    options = link("export", to="onnx", graph=Graph.FUSED, lengths=(8, 16)).options
+    read = read_back("export", json.loads(json.dumps(options)))
+    assert read == dict(options)
+    assert read["graph"] is Graph.FUSED, "by which steps tell it from the others"

@@ -58,7 +58,8 @@ def pretended(card: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{of}.ON_CUDA", few)
     for of in ("bench.run", "bench.screening"):
         monkeypatch.setattr(f"{of}.Worker", OnPretended)
-    monkeypatch.setattr(plan, "_without_gpu", lambda _runtime: None)
+    for of in ("ftc.search.plan", "bench.run"):
+        monkeypatch.setattr(f"{of}.why_not_on_gpu", lambda _runtime: None)
     monkeypatch.setattr(timing, "_TIMING_S", 0.3)
     monkeypatch.setattr(pace, "timing_s", lambda _budget_s: 0.3)
 
@@ -123,7 +124,7 @@ def test_a_search_on_a_gpu(text_root: Artifact, rows: tuple[Path, Path], tmp_pat
 def test_without_onnx_runtimes_part_speeds_are_of_the_checkpoint(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "_without_gpu", without_onnx_runtimes)
+    monkeypatch.setattr(plan, "why_not_on_gpu", without_onnx_runtimes)
     request = replace(ON_GPU, effort=Effort.QUICK)
     planned = prepare(text_root.path, rows[0], final=rows[1], request=request, artifacts=tmp_path)
     told = "\n".join(_plan(planned))
@@ -153,9 +154,11 @@ def test_stopped_before_anything_was_built_it_may_go_on(
     text_root: Artifact, rows: tuple[Path, Path], tmp_path: Path
 ) -> None:
     asked: dict[str, Any] = {"final": rows[1], "request": ON_GPU, "artifacts": tmp_path}
-    result = module.optimize(text_root.path, rows[0], **asked, workshop=Stopped())
-    assert ways_of(result, text_root.path) == {"fp32-eager"}, "nothing is known of the others yet"
-    assert not any(isinstance(entry, Ended) for entry in Journal(result.journal).entries)
+    with pytest.raises(KeyboardInterrupt):
+        module.optimize(text_root.path, rows[0], **asked, workshop=Stopped())
+    assert not (tmp_path / "bench-cuda.jsonl").exists(), "the baseline alone is not worth a measurement"
+    (journal,) = tmp_path.glob("search/*/journal.jsonl")
+    assert not any(isinstance(entry, Ended) for entry in Journal(journal).entries)
 
 
 def test_what_the_others_are_compared_with_is_out_if_its_plain_way_fails(
@@ -212,7 +215,7 @@ def test_a_form_that_does_not_tell_its_memory_is_none_where_that_is_limited(tmp_
 
 
 def test_what_no_gpu_runs_is_refused(text_root: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_without_gpu", lambda _runtime: None)
+    monkeypatch.setattr(plan, "why_not_on_gpu", lambda _runtime: None)
     for chain in (DYNAMIC, (link("export", to="tflite"),), (link("export", to="openvino"),)):
         with pytest.raises(InputError, match="--target cuda runs float checkpoints and ONNX; INT8 and the like are"):
             plan.check(text_root, chain, ON_GPU, "candidate 1")
@@ -222,7 +225,7 @@ def test_what_no_gpu_runs_is_refused(text_root: Artifact, monkeypatch: pytest.Mo
         plan.check(text_root, PRUNED, Request(), "candidate 1")
     with pytest.raises(InputError, match="forms are of INT8, made for CPUs"):
         plan.post_training(text_root, ON_GPU, Bounds((("onnx", "dynamic"),)))
-    monkeypatch.setattr(plan, "_without_gpu", without_onnx_runtimes)
+    monkeypatch.setattr(plan, "why_not_on_gpu", without_onnx_runtimes)
     with pytest.raises(InputError, match=f"candidate 1: {NO_PROVIDER}"):
         plan.check(text_root, plan.REFERENCE, ON_GPU, "candidate 1")
 

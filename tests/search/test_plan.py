@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compress.choices import Graph, Importance, Runtime
 from ftc.artifact import Artifact
 from ftc.errors import InputError
 from ftc.search import plan
 from ftc.search.bounds import Bounds
-from ftc.search.links import key
+from ftc.search.links import Chain, key, link
 from ftc.search.plan import REFERENCE
 from ftc.search.request import Effort, Objective, Request, Target
 from ftc.search.speeds import LEAST_KEEP, Table
@@ -63,6 +64,39 @@ def test_forms_that_nothing_makes_are_refused(text_root: Artifact) -> None:
         InputError, match=r"nothing makes a tiny quantization to onnx of huggingface; there are .*static to"
     ):
         plan.post_training(text_root, Request(), Bounds((("onnx", "tiny"),)))
+
+
+ONNX = link("export", to="onnx")
+
+
+@pytest.mark.parametrize(
+    ("chain", "said"),
+    [
+        ((link("prune", keep=1.5), ONNX), "--keep 1.5: give the part of the encoder that stays"),
+        ((link("prune", keep=0.5, layers=1), ONNX), "--layers and --keep are two cuts"),
+        ((link("prune", keep=0.5, importance=Importance.TAYLOR), ONNX), "--importance is no option of prune-encoder"),
+        ((link("prune", target_speedup=0.5), ONNX), "--target-speedup 0.5: give how many times as fast"),
+        ((link("distill", alpha=2.0), ONNX), "--alpha 2: give the weight"),
+        ((link("distill", evaluations=0), ONNX), "--evaluations 0"),
+        ((ONNX, link("quantize", to="onnx", mode="static", rows=0)), "--rows 0: give at least one"),
+        ((link("export", to="onnx", lengths=(8,)),), "--lengths is no option of export-onnx"),
+    ],
+)
+def test_a_candidate_whose_step_would_refuse_it_is_refused_before_anything_is_built(
+    text_root: Artifact, chain: Chain, said: str
+) -> None:
+    with pytest.raises(InputError, match=f"candidate 2: {said}"):
+        plan.check(text_root, chain, Request(), "candidate 2")
+
+
+def test_what_steps_take_passes(text_root: Artifact) -> None:
+    cut = link("prune", keep=0.5, rows=64)
+    for chain in (
+        (cut, link("distill", time_budget_s=60.0, alpha=0.5), link("quantize", to="onnx", mode="dynamic")),
+        (link("prune", vocabulary=True), link("prune", layers=1), link("export", to="onnx", graph=Graph.PLAIN)),
+        (link("prune", target_speedup=2.0, runtime=Runtime.ONNXRUNTIME), ONNX),
+    ):
+        plan.check(text_root, chain, Request(), "candidate 1")
 
 
 def test_an_edge_device_runs_tflite_alone(text_root: Artifact) -> None:

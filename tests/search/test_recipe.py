@@ -75,8 +75,14 @@ def test_a_search_can_be_held_to_a_part(tmp_path: Path, text: str, bounds: Bound
         ("[search]\ndistill = 'no'", "distill = 'no' is no true or false"),
         ("[search]\nforms = []", "forms = [] is no list of formats and modes"),
         ("[search]\nforms = [{to = 'onnx'}]", "is no list of formats and modes"),
-        ("[search]\nprune = false\n[[candidate]]\nexport = {to = 'onnx'}", "a recipe is a list of candidates"),
+        (
+            "[search]\nprune = false\n[[candidate]]\nexport = {to = 'onnx'}",
+            "has both candidates.*leave one of them out",
+        ),
         ("[[candidate]]\nexport = []", "candidate 1 is empty"),
+        ("[[candidate]]\nexport = {to = 'onnx', graph = 'fast'}", "export graph = 'fast' is none of fused, plain"),
+        ("[[candidate]]\nprune = {importance = 1}", "prune importance = 1 is none of hessian, taylor, magnitude"),
+        ("[[candidate]]\ndistill = {hours = 1}", "it has alpha.*temperature, time_budget"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

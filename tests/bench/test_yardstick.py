@@ -1,0 +1,195 @@
+"""The yardstick: slowed cores are told from others by a piece of work that is no candidate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import cautions
+from bench.compare import compare
+from bench.options import Options
+from bench.run import bench
+from bench.sampling import interleaved
+from bench.standing import judge_of
+from bench.yardstick import LEAST_ROUNDS, MOST_CORES, Reading, slowed, slower, undisturbed, watch
+from ftc.artifact import Artifact
+from ftc.errors import InputError
+from ftc.measurement import Measurement, Turn
+from ftc.results_file import read_results
+from tests.bench.made import candidate, measurement, run
+from tests.bench.test_results import write
+
+USUAL_NS, SLOW_NS = 100_000, 185_000
+
+can_choose_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system does not let a process choose its cores"
+)
+
+
+def turns(times_ns: Sequence[int], slow: Sequence[int] = (), factor: float = 1.0) -> tuple[Turn, ...]:
+    """Rounds of eight calls on two cores; in those that are slow, one core is, and calls take so many times as long."""
+    return tuple(
+        Turn(
+            number,
+            ((round(ns * (factor if number in slow else 1.0)),) * 8, (4 * ns,)),
+            core_ns=(USUAL_NS + number, SLOW_NS if number in slow else USUAL_NS),
+        )
+        for number, ns in enumerate(times_ns)
+    )
+
+
+def known(name: str, ns: int, slow: Sequence[int] = (), factor: float = 1.0, rounds: int = 40) -> Measurement:
+    jittered = [ns + ns * ((number * 7) % 5 - 2) // 100 for number in range(rounds)]
+    return replace(measurement(name, ns), turns=turns(jittered, slow, factor))
+
+
+@can_choose_cores
+def test_cores_are_read_and_the_process_is_left_on_those_it_had() -> None:
+    before = os.sched_getaffinity(0)
+    cores = sorted(before)[:2]
+    reading = watch(cores)()
+    assert os.sched_getaffinity(0) == before
+    assert len(reading) == len(cores)
+    assert all(ns > 0 for ns in reading)
+    assert watch(None)() == (), "where cores cannot be chosen"
+
+
+def test_of_many_cores_a_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.yardstick._read", tuple)
+    assert watch(range(5))() == (0, 1, 2, 3, 4)
+    for count in (9, 64, 100, 256):
+        few = watch(range(count))()
+        assert 1 < len(few) <= MOST_CORES
+        assert few[-1] >= count // 2, "and not all of one end"
+
+
+@given(
+    steady=st.lists(st.integers(100, 115), min_size=30, max_size=60),
+    slow=st.sets(st.integers(0, 29), max_size=10),
+    unit=st.integers(1, 10_000),
+)
+def test_turns_are_slowed_against_what_is_usual_however_fast_the_cores_are(
+    steady: list[int], slow: set[int], unit: int
+) -> None:
+    read = [(185 if number in slow else ns, 100) for number, ns in enumerate(steady)]
+    told = [("a", Turn(number, ((1,),), core_ns=(a * unit, b * unit))) for number, (a, b) in enumerate(read)]
+    assert slowed(told) == {("a", number) for number in slow}
+    assert slowed(("a", replace(turn, core_ns=())) for _, turn in told) == frozenset()
+
+
+def test_what_is_slow_nearly_always_is_what_is_usual() -> None:
+    assert slowed(("a", turn) for turn in turns([1000] * 40, range(1, 40))) == frozenset()
+
+
+@given(rounds=st.sets(st.integers(0, 200)), disturbed=st.sets(st.integers(0, 200)))
+def test_undisturbed_rounds_count_or_all_of_them(rounds: set[int], disturbed: set[int]) -> None:
+    counted = set(undisturbed(rounds, disturbed))
+    assert counted in (rounds, rounds - disturbed)
+    assert len(counted) >= min(LEAST_ROUNDS, len(rounds))
+
+
+def test_ratios_come_from_rounds_in_which_no_core_was_slowed() -> None:
+    slow = range(0, 40, 3)
+    onnx, int8 = known("onnx", 4000, slow, 1.2), known("int8", 1000, slow, 1.7)
+    made = run(known("torch", 8000), onnx, int8)
+    judge = judge_of(made)
+    ratio = judge.ratio(int8, onnx)
+    assert ratio is not None
+    assert ratio.value == pytest.approx(4.0, rel=0.01)
+    assert judge.counted(int8, onnx) == tuple(number for number in range(40) if number % 3)
+    (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
+    assert "in 14 of 40 rounds" in found.text
+    assert "ratios come from the others" in found.text
+
+
+def test_a_turn_of_one_candidate_is_enough_to_leave_a_round_out_of_its_ratios_alone() -> None:
+    onnx, int8, other = known("onnx", 4000), known("int8", 1000, range(20), 1.7), known("other", 2000)
+    judge = judge_of(run(onnx, int8, other))
+    assert judge.counted(int8, onnx) == tuple(range(20, 40))
+    assert judge.counted(other, onnx) == tuple(range(40))
+
+
+def test_where_nearly_all_rounds_are_slowed_all_count_and_it_is_said() -> None:
+    slow = [number for number in range(40) if number % 8]
+    onnx, int8 = known("onnx", 4000, slow, 1.2), known("int8", 1000, slow, 1.8)
+    made = run(onnx, int8)
+    ratio = judge_of(made).ratio(int8, onnx)
+    assert ratio is not None
+    assert ratio.value == pytest.approx(4 * 1.2 / 1.8, rel=0.02)
+    (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
+    assert "in 35 of 40 rounds" in found.text
+    assert "too many to leave out" in found.text
+
+
+def test_a_few_slow_rounds_are_no_reason_for_doubt() -> None:
+    made = run(known("onnx", 4000, (3, 9)), known("int8", 1000))
+    assert "slowed cores" not in [one.kind for one in cautions.after(made)]
+
+
+class Probe:
+    def turn(self, picks: Sequence[Sequence[int]], arrivals_ns: Sequence[int] | None = None) -> list[list[int]]:
+        return [[1]]
+
+
+def test_a_turn_keeps_the_slower_reading_of_before_and_after() -> None:
+    readings: Iterator[Reading] = iter([(1, 5), (2, 4), (3, 9), (7, 7), (1, 1), (8, 2)])
+    kept: list[tuple[int, Reading]] = []
+    interleaved(
+        {"a": Probe(), "b": Probe()},
+        (1,),
+        (1,),
+        first=0,
+        seed=0,
+        is_over=lambda taken: taken >= 2,
+        keep=lambda _name, turn: kept.append((turn.round, turn.core_ns)),
+        fail=lambda _name, reason: pytest.fail(reason),
+        watch=lambda: next(readings),
+    )
+    assert kept == [(0, (2, 5)), (0, (3, 9)), (1, (7, 7)), (1, (8, 2))]
+    assert slower((), ()) == ()
+
+
+def test_readings_are_kept_in_the_results_and_must_be_of_as_many_cores(tmp_path: Path) -> None:
+    path = tmp_path / "bench.jsonl"
+    made = run(known("onnx", 4000, (3,)), known("int8", 1000))
+    write(made, path)
+    (read,) = read_results(path)
+    assert judge_of(read).slowed == {(candidate("onnx").id, 3)}
+    lines = path.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if '"round":5' in line)
+    lines[place] = lines[place].replace('"core_ns":[100005,100000]', '"core_ns":[100005]')
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="readings of 1 cores where others have those of 2"):
+        read_results(path)
+
+
+def test_runs_on_cores_of_another_speed_are_not_compared(tmp_path: Path) -> None:
+    old, same, other = (tmp_path / name for name in ("old", "same", "other"))
+    made = run(known("onnx", 4000), known("int8", 1000), id="old")
+    write(made, old)
+    write(replace(made, id="same"), same)
+    all_slow = [
+        replace(one, turns=tuple(replace(turn, core_ns=(190_000, 100_000)) for turn in one.turns))
+        for one in made.measurements
+    ]
+    write(replace(made, id="other", measurements=tuple(all_slow)), other)
+    assert not compare(old, same).is_worse
+    with pytest.raises(InputError, match=r"speed of the cores: 0\.10 ms for a fixed piece of work then, 0\.19 ms now"):
+        compare(old, other)
+
+
+@can_choose_cores
+def test_a_run_reads_its_cores_around_every_turn(text_onnx: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "bench.jsonl"
+    bench([text_onnx], options=Options(threads=1, time_budget_s=0.3), results_path=path)
+    (found,) = read_results(path)
+    assert found.conditions.pinned_cores is not None
+    readings = [turn.core_ns for one in found.measurements for turn in one.turns]
+    assert readings
+    assert all(len(reading) == 1 and reading[0] > 0 for reading in readings)
