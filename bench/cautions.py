@@ -11,7 +11,8 @@ from bench import plan, statistics, timed
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.leaderboard import self_check
 from bench.standing import Judge, judge_of
-from bench.yardstick import undisturbed
+from bench.yardstick import LEAST_CLEAR
+from bench.yardstick import SLOWED as SLOWED_CORE
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
 BUSY_SHARE = 0.15
@@ -40,7 +41,7 @@ TELLING = 0.1
 """Half the width of a self-check's interval: a wider one holds 1 whatever the machine does."""
 
 SLOWED_SHARE = 0.05
-"""Of the rounds: so many may be slowed by chance."""
+"""Of the rounds: so many may be slowed now and then."""
 
 WIDE = 1.5
 """Times what is added to an interval for too few processes: one that is wider than so has other reasons, too."""
@@ -100,7 +101,7 @@ def _after(run: Run) -> Iterator[Caution]:
     reference = judge.reference
     if reference is not None:
         yield from _of_reference(reference, run.conditions)
-    yield from _of_cores(judge)
+        yield from _of_cores(judge, reference)
     for known in run.measurements:
         if not known.is_timed or known.opening is None or known.candidate.twin_of is not None:
             continue
@@ -129,7 +130,7 @@ def _after(run: Run) -> Iterator[Caution]:
             "Give a longer --time-budget.",
         )
     others = [known for known in run.measurements if known.is_timed and known is not reference]
-    once = [known for known in others if min(map(_lives, (known, reference))) < LEAST_PROCESSES]
+    once = [known for known in others if _lives(judge, known, reference) < LEAST_PROCESSES]
     wide = [
         (precision, known.candidate.name)
         for known in others
@@ -153,24 +154,33 @@ def _after(run: Run) -> Iterator[Caution]:
         )
 
 
-def _of_cores(judge: Judge) -> Iterator[Caution]:
-    rounds = {turn.round for known in judge.run.measurements for turn in known.turns}
-    slowed = {number for _, number in judge.slowed}
-    if len(slowed) <= SLOWED_SHARE * len(rounds):
+def _of_cores(judge: Judge, reference: Measurement) -> Iterator[Caution]:
+    pairs = [
+        (len(judge.common(known, reference)), len(judge.clear(known, reference)), known.candidate.name)
+        for known in judge.run.measurements
+        if known.is_timed
+    ]
+    rounds, clear, name = max(pairs, key=lambda pair: pair[0] - pair[1])
+    slowed = rounds - clear
+    if slowed <= max(1, SLOWED_SHARE * rounds):
         return
-    are_enough = len(undisturbed(rounds, slowed)) < len(rounds)
-    so = "ratios come from the others, times from all" if are_enough else "too many to leave out of the ratios"
+    so = "ratios come from the others" if clear >= LEAST_CLEAR else "too few others for ratios, which are less certain"
     yield Caution(
         "slowed cores",
-        f"in {len(slowed)} of {len(rounds)} rounds a core was slower than usual by half or more: {so}.",
-        "On a virtual machine that is a neighbour on the same hardware: measure at another time, or on a machine of "
-        "your own.",
+        f"in {slowed} of {rounds} rounds of {name} a core was {SLOWED_CORE:g} times or more as slow as in the others: "
+        f"{so}; times are of all.",
+        "Other work does this: of this machine, or, where it is virtual, of a neighbour on the same hardware. Measure "
+        "when it is quiet.",
     )
 
 
-def _lives(known: Measurement | None) -> int:
-    """Processes that the candidate has had."""
-    return len(set(known.processes.values())) if known is not None else 0
+def _lives(judge: Judge, known: Measurement, reference: Measurement | None) -> int:
+    """Processes that the rounds of a ratio come from, of whichever of the two has had fewer."""
+    if reference is None:
+        return 0
+    clear = judge.clear(known, reference)
+    numbers = clear if len(clear) >= LEAST_CLEAR else judge.common(known, reference)
+    return min(len({one.processes[number] for number in numbers}) for one in (known, reference))
 
 
 def _stretches(known: Measurement, conditions: Conditions, stretch_ns: float = STRETCH_NS) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -106,7 +106,7 @@ def compare(old: Path, new: Path) -> Comparison:
     if different:
         listed = "\n".join(f"  {line}" for line in different)
         raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")
-    before, after = judge_of(then), judge_of(now)
+    before, after = _judges(then, now, old, new)
     anchor = _anchor(before, after, old, new)
     runtime = anchor.runtime
     earlier = _ratios(before, anchor)
@@ -132,6 +132,19 @@ def compare(old: Path, new: Path) -> Comparison:
         gone=gone,
         changed=None if alike.is_same_runtime(runtime, then.conditions, now.conditions) else runtime,
     )
+
+
+def _judges(then: Run, now: Run, old: Path, new: Path) -> tuple[Judge, Judge]:
+    """Of both runs, by the same kind of rounds: where one does not tell in which a core was slowed, by all."""
+    judges, blind = [], []
+    for run, path in ((then, old), (now, new)):
+        judges.append(judge_of(run))
+        if not any(turn.core_ns for known in run.measurements for turn in known.turns):
+            blind.append(path)
+    if len(blind) == 1 and any(judge.slowed for judge in judges):
+        caution(f"{blind[0]} does not tell in which rounds a core was slowed: all rounds of both count.")
+        judges = [replace(judge, slowed=frozenset()) for judge in judges]
+    return judges[0], judges[1]
 
 
 def to_json(comparison: Comparison) -> str:

@@ -90,6 +90,14 @@ def scenario(conditions: Conditions) -> str:
     return f"SingleStream: ratios at batch 1; throughput in batches of {batch.batch_size}"
 
 
+def rounds(board: Leaderboard) -> str:
+    """How many there were, and in how many of them nothing slowed the cores, the fewest of any candidate."""
+    timed = [standing for standing in board.standings if standing.rounds]
+    most = max((standing.rounds for standing in timed), default=0)
+    disturbed = [one.clear_rounds for one in timed if one.clear_rounds < one.rounds]
+    return counted(most, "round") + (f", at least {min(disturbed)} of them undisturbed" if disturbed else "")
+
+
 def under(board: Leaderboard) -> tuple[str, ...]:
     """The conditions, in a few lines."""
     conditions = board.conditions
@@ -104,12 +112,11 @@ def under(board: Leaderboard) -> tuple[str, ...]:
     vectors = ", ".join(machine.instructions) or "no vector extensions known"
     cores = conditions.pinned_cores
     pinned = f", held to {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}" if cores else ""
-    rounds = max((standing.rounds for standing in board.standings), default=0)
     gpu = f"{conditions.gpu}; " if conditions.gpu is not None else ""
     return (
         f"{gpu}{machine.cpu} ({vectors}), {counted(conditions.threads, 'thread')} on "
         f"{counted(machine.cores, 'core')}{pinned}{quota}{load}, {', '.join(versions)}",
         f"{rows}{form}{resolved(board)}; {conditions.timed_examples} timed, {sizes(conditions)}; {PERCENTILES}",
-        f"{scenario(conditions)}; {counted(rounds, 'round')}, 95 % intervals; seed {conditions.seed}",
+        f"{scenario(conditions)}; {rounds(board)}, 95 % intervals; seed {conditions.seed}",
         around(board),
     )

@@ -182,8 +182,9 @@ def _subjects(
 
     subjects = {described(artifact, root_id, variant): artifact for artifact in artifacts for variant in of(artifact)}
     if options.self_check:
-        exports = (one for one in subjects if one.is_float_onnx)
-        first = min(exports, key=lambda one: one.name, default=next(iter(subjects)))  # as `standing.judge_of` has it
+        able = [one for one in subjects if one.runtime not in idle]
+        exports = (one for one in able if one.is_float_onnx)
+        first = min(exports, key=lambda one: one.name, default=able[0])  # as `standing.judge_of` has it
         twin = replace(first, id=first.id + TWIN, name=first.name + TWIN, twin_of=first.id, is_root=False)
         subjects[twin] = subjects[first]
     return subjects

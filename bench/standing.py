@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
-from bench.yardstick import slowed, undisturbed
+from bench.yardstick import LEAST_CLEAR, slowed
 from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
@@ -47,6 +47,8 @@ class Standing:
     :param drop_points: the reference's main metric less this one's, times 100; negative where this is better
     :param drop: the same with its uncertainty; None where the rows have no labels
     :param collapsed: classes that lose far more than all rows do
+    :param rounds: in which it had its turn
+    :param clear_rounds: those of them in which nothing slowed the cores for it or for what speed is compared with
     :param batch_size: rows of a call that suited it best, in the Offline scenario
     """
 
@@ -63,6 +65,7 @@ class Standing:
     p99_ns: float | None = None
     samples: int = 0
     rounds: int = 0
+    clear_rounds: int = 0
     rows_per_second: float | None = None
     batch_size: int | None = None
     encode_p50_ns: float | None = None
@@ -83,7 +86,7 @@ class Judge:
 
     :param float_onnx: the float ONNX export, what speed is compared with
     :param root: the checkpoint, what accuracy is compared with
-    :param slowed: turns during which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
+    :param slowed: turns around which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
     """
 
     run: Run
@@ -133,27 +136,43 @@ class Judge:
     def ratio(self, measurement: Measurement, reference: Measurement | None, cell: int = 0) -> Ratio | None:
         """How many times as fast as another candidate in a cell, by the rounds that nothing disturbed.
 
-        None where too few rounds are common.
+        Where these are too few, all rounds count, and the interval holds what either tells. None where too few rounds
+        are common.
         """
         if reference is None or not reference.is_timed or not measurement.is_timed:
             return None
         if reference is measurement:
             return intervals.ITSELF
+        common = self.common(measurement, reference)
+        clear = self.clear(measurement, reference)
+        by_clear = self._ratio(measurement, reference, cell, clear)
+        if len(clear) >= min(LEAST_CLEAR, len(common)):
+            return by_clear
+        by_all = self._ratio(measurement, reference, cell, common)
+        if by_all is None or by_clear is None:
+            return by_all
+        return Ratio(by_all.value, min(by_all.low, by_clear.low), max(by_all.high, by_clear.high))
+
+    def common(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
+        """The rounds in which both had their turn."""
+        return frozenset(measurement.processes.keys() & reference.processes.keys())
+
+    def clear(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
+        """Those of them in which nothing slowed the cores."""
+        ids = (measurement.candidate.id, reference.candidate.id)
+        return self.common(measurement, reference).difference(number for id, number in self.slowed if id in ids)
+
+    def _ratio(
+        self, measurement: Measurement, reference: Measurement, cell: int, numbers: Collection[int]
+    ) -> Ratio | None:
         ours, theirs = measurement.processes, reference.processes
-        counted = self.counted(measurement, reference)
         first, second = (self._rounds(known, cell) for known in (reference, measurement))
         return intervals.speed_ratio(
-            {number: first[number] for number in counted},
-            {number: second[number] for number in counted},
+            {number: first[number] for number in numbers},
+            {number: second[number] for number in numbers},
             self.run.conditions.seed,
-            {number: (theirs[number], ours[number]) for number in counted},
+            {number: (theirs[number], ours[number]) for number in numbers},
         )
-
-    def counted(self, measurement: Measurement, reference: Measurement) -> tuple[int, ...]:
-        """The rounds that tell of two candidates: those in which nothing slowed the cores, if they are enough."""
-        common = measurement.processes.keys() & reference.processes.keys()
-        names = (measurement.candidate.id, reference.candidate.id)
-        return undisturbed(common, {number for name, number in self.slowed if name in names})
 
     def precision(self, measurement: Measurement, reference: Measurement | None) -> float | None:
         """Half the width of the widest interval of its ratios, in a grid of those in all cells, else in the first.
@@ -196,6 +215,7 @@ class Judge:
             p99_ns=statistics.percentile_ns(times.values(), 99) if times else None,
             samples=sum(map(len, times.values())),
             rounds=len(times),
+            clear_rounds=len(self.clear(measurement, self.reference)) if self.reference is not None else 0,
             rows_per_second=self._throughput(measurement),
             batch_size=opened.batch_size if opened is not None else None,
             encode_p50_ns=statistics.percentile_ns([opened.encode_ns], 50) if opened and opened.encode_ns else None,

@@ -61,7 +61,8 @@ def take(trials: Sequence[Trial], timed: Timed, options: Options, log: Log) -> N
         keep=lambda name, turn: well[name].keep(turn),
         fail=lambda name, reason: well[name].fail(reason),
         between=lives.renew,
-        watch=yardstick.watch(log.run.conditions.pinned_cores),
+        # of a GPU's turns little is the cores' doing, and nothing has been measured that says how much
+        watch=yardstick.watch(log.run.conditions.pinned_cores if options.device == "cpu" else None),
     )
 
 

@@ -2,16 +2,15 @@
 
 A virtual machine's core is often one of two threads of a physical core, and nothing in the machine shows what computes
 on the other one. It slows a model that is held up by its arithmetic far more than one that waits for memory, so that it
-changes ratios, too: MiniLM was 3.2 times as fast in INT8 as in float in rounds that had a neighbour, and 3.6 times in
-the others; speeds of its checkpoint spread by 16 % and by 5 % (benchmarks/neighbours.py). So such rounds are told from
-the others, by something that is no candidate, and ratios come from the others.
+changes ratios, too (`bench/README.md` has the figures). So rounds in which a core was slowed are told from the others,
+by something that is no candidate, and ratios come from the others.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -21,22 +20,19 @@ STEPS = 4000
 """Of a loop: a tenth of a millisecond, in which a core with a neighbour shows what it lacks as in a second."""
 
 TRIES = 3
-"""The quickest counts: what this machine itself puts in between is no neighbour's doing."""
+"""The quickest counts, so that being pushed off the core by another process for once is not taken for a slow core."""
 
 MOST_CORES = 8
-"""That are looked at, far apart: between two turns there is a millisecond or two for it."""
+"""That are read, far apart: a reading takes 0.3 ms, where the core is slowed twice that, and a turn 70 ms or more."""
 
-USUAL = 10
+CLEAR = 10
 """Percentile of a core's readings in a run that it has when nothing slows it."""
 
 SLOWED = 1.4
-"""Times as long as usual. A neighbour makes it 1.8 to 1.9 times, without one it is 1.15 at the most."""
+"""Times as long. A neighbour makes it 1.8 to 1.9 times, without one it is 1.15 at the most."""
 
-LEAST_SHARE = 0.2
-"""Of the rounds: if fewer were undisturbed, what disturbs is how this machine is, and all of them count."""
-
-LEAST_ROUNDS = 10
-"""The same, in rounds."""
+LEAST_CLEAR = 10
+"""Rounds that nothing disturbed, for ratios to come from them alone."""
 
 Reading = tuple[int, ...]
 """Nanoseconds that each of the cores took."""
@@ -51,56 +47,63 @@ def watch(cores: Sequence[int] | None) -> Callable[[], Reading]:
 
 
 def slower(before: Reading, after: Reading) -> Reading:
-    """Of two readings around a turn, what was worse for each core."""
+    """Of two readings around a turn, what was worse for each core; nothing where one of them could not be made."""
     return tuple(map(max, before, after))
 
 
 def slowed(turns: Iterable[tuple[str, Turn]]) -> frozenset[tuple[str, int]]:
-    """The turns of a run during which a core was slower than it usually is.
+    """The turns just before or after which a core was slower than when nothing disturbs it.
 
-    :param turns: each with the candidate's id
+    :param turns: those of a run, each with its candidate's id
     :return: these ids and the numbers of the rounds
     """
-    known = [(name, turn) for name, turn in turns if turn.core_ns]
+    known = [(id, turn) for id, turn in turns if turn.core_ns]
     if not known:
         return frozenset()
-    readings = np.array([turn.core_ns for _, turn in known], np.float64)  # (turns, cores)
-    are_slow = (readings > SLOWED * _usual_ns(readings)).any(axis=1)  # (turns,)
+    are_slow = slowness([turn for _, turn in known]) > SLOWED
     return frozenset((known[place][0], known[place][1].round) for place in np.flatnonzero(are_slow))
 
 
-def undisturbed(rounds: Collection[int], disturbed: Collection[int]) -> tuple[int, ...]:
-    """The rounds that count: those that were not disturbed, or all of them where too few were not."""
-    rest = tuple(sorted(set(rounds).difference(disturbed)))
-    return rest if len(rest) >= max(LEAST_ROUNDS, LEAST_SHARE * len(rounds)) else tuple(sorted(rounds))
+def slowness(turns: Sequence[Turn]) -> np.ndarray:
+    """How many times as long the slowest core took around each of the turns, (turns,), as when nothing disturbs it."""
+    readings = _readings(turns)
+    worst: np.ndarray = (readings / _clear_ns(readings)).max(axis=1)
+    return worst
 
 
 def difference(then: Run, now: Run) -> str | None:
-    """What to say of two runs in which the cores were not usually as fast; None where they were, or it is not known."""
-    usual_ns = []
+    """What to say of two runs in which undisturbed cores were not as fast; None where they were, or it is not known."""
+    clear_ns = []
     for run in (then, now):
-        readings = [turn.core_ns for known in run.measurements for turn in known.turns if turn.core_ns]
-        if not readings:
+        turns = [turn for known in run.measurements for turn in known.turns if turn.core_ns]
+        if not turns:
             return None
-        usual_ns.append(float(_usual_ns(np.array(readings, np.float64)).max()))
-    if max(usual_ns) <= SLOWED * min(usual_ns):
+        clear_ns.append(float(_clear_ns(_readings(turns)).max()))
+    if max(clear_ns) <= SLOWED * min(clear_ns):
         return None
-    before, after = (f"{ns / 1e6:.2f} ms" for ns in usual_ns)
-    return f"speed of the cores: {before} for a fixed piece of work then, {after} now"
+    before, after = (f"{ns / 1e6:.2f} ms" for ns in clear_ns)
+    return f"speed of the cores: {before} for a fixed piece of work then, {after} now; measure both again, side by side"
 
 
-def _usual_ns(readings: np.ndarray) -> np.ndarray:
-    """What each core takes when nothing slows it: (turns, cores) in, (cores,) out."""
-    usual: np.ndarray = np.percentile(readings, USUAL, axis=0)
-    return usual
+def _readings(turns: Sequence[Turn]) -> np.ndarray:
+    return np.array([turn.core_ns for turn in turns], np.float64)  # (turns, cores)
+
+
+def _clear_ns(readings: np.ndarray) -> np.ndarray:
+    """What each core takes when nothing disturbs it: (turns, cores) in, (cores,) out."""
+    clear: np.ndarray = np.percentile(readings, CLEAR, axis=0)
+    return clear
 
 
 def _read(cores: Sequence[int]) -> Reading:
-    before = os.sched_getaffinity(0)
     try:
-        return tuple(_work_ns(core) for core in cores)
-    finally:
-        os.sched_setaffinity(0, before)
+        before = os.sched_getaffinity(0)
+        try:
+            return tuple(_work_ns(core) for core in cores)
+        finally:
+            os.sched_setaffinity(0, before)
+    except OSError:  # the system has taken a core away meanwhile; what runs there will say so
+        return ()
 
 
 def _work_ns(core: int) -> int:

@@ -119,10 +119,7 @@ def quantize(
     if mode is None:
         mode = "dynamic" if (to, "dynamic") in modes(source.manifest.format) and not convolutional else "static"
     if mode == "dynamic" and convolutional:
-        raise InputError(
-            f"{source.path} is a convolutional model: its convolutions run slower in dynamic INT8 than in float. "
-            "Use --mode static with --data DATA: a few hundred training or validation images."
-        )
+        raise _slower_convolutions(source)
     names = route(source.manifest.format, to, mode)
     calibrated, fitted = _looks_at(names)
     if not (calibrated or fitted) and data is not None:
@@ -138,6 +135,13 @@ def quantize(
         for _ in data.examples:  # images are decoded when asked for: a broken one is found now, not after the export
             pass
     return apply_all(names, source, artifacts, given or {}, data, output, force)
+
+
+def _slower_convolutions(source: Artifact) -> InputError:
+    return InputError(
+        f"{source.path} is a convolutional model: its convolutions run slower in dynamic INT8 than in float. "
+        "Use --mode static with --data DATA: a few hundred training or validation images."
+    )
 
 
 def takes_data(source: Artifact, to: str, mode: Mode) -> bool:
@@ -245,8 +249,7 @@ def distill(
                 f"exported.{made_of}"
             )
     if layers is not None:
-        check_understood(given or {}, options_of_step("distill"), "distill")
-        STEPS.load("distill")(teacher=source, **(given or {}))  # what makes no sense is said before anything is made
+        check_given(("distill",), {"teacher": source, **(given or {})})  # before anything is made
         try:
             student = prune(source, artifacts, data=data, given={"layers": layers})
         except Occupied as error:
@@ -273,7 +276,9 @@ def _root_of(pruned: Artifact) -> Artifact:
 
 
 def check(source: Artifact, verb: str, options: Given, made: str) -> str:
-    """Refuse what a verb cannot be told, before anything is made.
+    """Refuse what can be told to be wrong before anything is made: of the order of verbs, and of a step's own options.
+
+    What depends on the model's layers or on the data, a step says when it comes to it.
 
     :param source: the checkpoint that it begins with
     :param options: of the verb, with those that choose its steps: `to`, `mode`, `vocabulary`
@@ -282,13 +287,19 @@ def check(source: Artifact, verb: str, options: Given, made: str) -> str:
     :raises InputError: if no steps lead there, or one of them has no such option or refuses its value
     """
     given = {name: value for name, value in options.items() if name not in ("to", "mode", "rows", "vocabulary")}
-    names: tuple[str, ...] = ("distill",)
-    fixed: Given = {"teacher": source} if verb == "distill" else {}
-    if verb == "prune":
-        names = (_cut(source, given, bool(options.get("vocabulary"))),)
-    elif verb in ("export", "quantize"):
-        names, made = route(made, options["to"], options.get("mode")), options["to"]
     if options.get("rows", 1) < 1:
         raise InputError(f"--rows {options['rows']}: give at least one.")
-    check_given(names, {**fixed, **given})
-    return made
+    if verb in ("prune", "distill"):
+        if made != "huggingface":
+            raise InputError(f"{verb} takes a Hugging Face checkpoint, and this is {made}: it comes before any export.")
+        step = "distill" if verb == "distill" else _cut(source, given, bool(options.get("vocabulary")))
+        check_given((step,), {**({"teacher": source} if verb == "distill" else {}), **given})
+        return made
+    to, mode = options["to"], options.get("mode")
+    names = route(made, to, mode)
+    if not names:
+        raise InputError(f"it is {to} already.")
+    if mode == "dynamic" and is_convolutional(source):
+        raise _slower_convolutions(source)
+    check_given(names, given)
+    return str(to)

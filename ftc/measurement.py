@@ -123,7 +123,8 @@ class Turn:
         a query's arrival to its answer
     :param process: which of the candidate's processes, one after another in the run, from 0
     :param core_ns: what a fixed piece of work took each core that was looked at, the longer of just before the turn and
-        just after it; empty where cores cannot be chosen, and in files of earlier versions (see `bench.yardstick`)
+        just after it; empty where cores cannot be chosen, on a GPU, and in files of earlier versions (see
+        `bench.yardstick`)
     """
 
     round: Count

@@ -75,15 +75,14 @@ def read_results(path: Path) -> tuple[Run, ...]:
         makes no sense
     """
     runs: dict[str, _Told] = {}
-    unfinished, orphaned = [], []
+    unfinished, orphaned, is_other = [], [], False
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         told = _loaded(line, path, number)
         if told is None:
-            if not runs and not line.startswith(b"{"):
-                raise InputError(f"{path}, line {number}: {path.name} is no results file of ftc bench.")
             unfinished.append(number)
+            is_other = is_other or not line.startswith(b"{")
             continue
         for record in _records(told, line, path, number):
             if isinstance(record, RunBegun):
@@ -96,6 +95,8 @@ def read_results(path: Path) -> tuple[Run, ...]:
                 orphaned.append(number)
             if fault is not None:
                 raise _refused(path, number, fault)
+    if is_other and not runs:
+        raise InputError(f"{path} is no results file. Name one that ftc bench wrote: ftc bench --data FILE -o RESULTS")
     if unfinished:
         caution(f"{path}, {_listed(unfinished)}: unfinished (a run was killed while writing it); skipped.")
     if orphaned:

@@ -28,8 +28,9 @@ from serve import access
 START_S = 180.0
 STOP_S = 10.0
 _POLL_S = 0.2
-# Below the ports that Linux, macOS and Windows hand out by themselves: one of those would be free when asked for and
-# taken before the service binds it, by the sockets of another that starts (seen: the greeting of its process manager).
+# Below the ports that Linux, macOS and Windows hand out by themselves unless they are told otherwise: one of those is
+# free when asked for, and may be taken before the service binds it by the sockets of another one that starts (seen: the
+# greeting of its process manager).
 _PORTS = range(20_000, 30_000)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -190,12 +191,12 @@ def free_port() -> int:
 
     :raises RunError: if none is found
     """
-    for port in random.SystemRandom().sample(_PORTS, min(len(_PORTS), 100)):
+    for port in random.SystemRandom().sample(_PORTS, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                if error.errno != errno.EADDRINUSE:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):  # Windows refuses some for itself
                     raise
             else:
                 return port

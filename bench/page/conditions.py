@@ -36,7 +36,6 @@ def _quota(machine: Machine) -> str:
 
 def _run(run: Run, known: Conditions, board: Leaderboard) -> tuple[tuple[str, str], ...]:
     cores = known.pinned_cores
-    rounds = max((standing.rounds for standing in board.standings), default=0)
     asked = f"asked for {100 * run.precision:g} %" if run.precision is not None else "not asked for"
     budget = f"{run.time_budget_s:g} s" if run.time_budget_s is not None else ""
     return (
@@ -44,7 +43,7 @@ def _run(run: Run, known: Conditions, board: Leaderboard) -> tuple[tuple[str, st
         ("Device", known.device),
         ("GPU", str(known.gpu) if known.gpu is not None else ""),
         ("Threads", str(known.threads) + (f", held to cores {', '.join(map(str, cores))}" if cores else "")),
-        ("Rounds", f"{rounds}, every candidate once in each, in shuffled order"),
+        ("Rounds", f"{described.rounds(board)}; every candidate once in each, in shuffled order"),
         ("Precision", f"{asked}; intervals are 95 %"),
         ("Time budget", budget),
         ("Seed", str(known.seed)),

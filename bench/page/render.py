@@ -98,6 +98,7 @@ def _cells(standing: Standing, board: Leaderboard) -> dict[str, object]:
         "p99_ns": standing.p99_ns,
         "samples": standing.samples,
         "rounds": standing.rounds,
+        "clear_rounds": standing.clear_rounds,
         "speed": ratio.value if ratio is not None else None,
         "speed_low": ratio.low if ratio is not None else None,
         "speed_high": ratio.high if ratio is not None else None,

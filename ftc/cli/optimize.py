@@ -108,8 +108,8 @@ def optimize(
     was pruned, and measures again. Rows of --data tune and judge; those of --eval give the final score. If nothing
     qualifies, the baseline, its float export, stays.
 
-    The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C stops it, for
-    the same command to go on.
+    The same command goes on after a crash. Ctrl-C ends the search with the best so far; a second Ctrl-C, or one while
+    there is none, stops it, for the same command to go on.
 
     \b
     ftc optimize ckpt/ --data train.csv --eval test.csv                      20 minutes, one point

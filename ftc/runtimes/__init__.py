@@ -4,6 +4,7 @@ To add one: a file beside this one with a class like `OnnxRuntime`, and a line h
 """
 
 from ftc.errors import InputError, MissingExtra
+from ftc.quiet import quiet_libraries
 from ftc.registry import Entry, Registry
 
 RUNTIMES = Registry(
@@ -32,7 +33,8 @@ def why_not_on_gpu(runtime: str) -> str | None:
     if runtime not in GPU_RUNTIMES:
         return f"{runtime} computes on the CPU alone"
     try:
-        GPU_RUNTIMES.load(runtime).check_available()
+        with quiet_libraries():  # which have warnings of their own for a driver that is too old
+            GPU_RUNTIMES.load(runtime).check_available()
     except (InputError, MissingExtra) as error:
         return str(error)
     return None

@@ -62,6 +62,7 @@ def optimize(
     :param workshop: where the work is done; None for processes of this machine
     :raises InputError: if the request, the rows or the checkpoint are refused, or another search works in `artifacts`
     :raises RunError: if not even the baseline could be measured
+    :raises KeyboardInterrupt: if it is interrupted before there is a candidate, or twice
     """
     planned = prepare(
         checkpoint,
@@ -83,6 +84,7 @@ def carry_out(planned: Planned, *, force: bool = False, workshop: Workshop | Non
 
     :raises InputError: if another search works in the same directory
     :raises RunError: if not even the baseline could be measured
+    :raises KeyboardInterrupt: if it is interrupted before there is a candidate, or twice
     """
     from bench.results import held
 

@@ -174,8 +174,11 @@ def check(root: Artifact, chain: Chain, request: Request, where: str) -> None:
     """
     from compress import verbs
 
-    made = root.manifest.format
+    made, quantized = root.manifest.format, False
     for one in chain:
+        if quantized:
+            raise InputError(f"{where}: {one.verb} comes after quantize, which must come last.")
+        quantized = one.verb == "quantize"
         try:
             made = verbs.check(root, one.verb, dict(one.options), made)
         except InputError as error:

@@ -293,7 +293,7 @@ def test_a_line_that_is_no_record_is_refused(line: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"sentence\tlabel\nbad\t0\n", b"\x80\x02}q", b"\n# Results\n", b"[1"])
 def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
-    with pytest.raises(InputError, match=r"bench\.jsonl is no results file of ftc bench"):
+    with pytest.raises(InputError, match=r"bench\.jsonl is no results file"):
         read_results(tmp_path / FILE_NAME)
 
 

@@ -67,6 +67,7 @@ def test_forms_that_nothing_makes_are_refused(text_root: Artifact) -> None:
 
 
 ONNX = link("export", to="onnx")
+DYNAMIC = link("quantize", to="onnx", mode="dynamic")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,12 @@ ONNX = link("export", to="onnx")
         ((link("distill", evaluations=0), ONNX), "--evaluations 0"),
         ((ONNX, link("quantize", to="onnx", mode="static", rows=0)), "--rows 0: give at least one"),
         ((link("export", to="onnx", lengths=(8,)),), "--lengths is no option of export-onnx"),
+        ((link("prune", layers=0), ONNX), "--layers 0: give how many encoder layers stay"),
+        ((ONNX, link("prune", keep=0.5)), "prune takes a Hugging Face checkpoint, and this is onnx"),
+        ((ONNX, link("distill"), DYNAMIC), "distill takes a Hugging Face checkpoint, and this is onnx"),
+        ((ONNX, ONNX), "it is onnx already"),
+        ((DYNAMIC, DYNAMIC), "quantize comes after quantize, which must come last"),
+        ((DYNAMIC, link("export", to="openvino")), "export comes after quantize"),
     ],
 )
 def test_a_candidate_whose_step_would_refuse_it_is_refused_before_anything_is_built(
@@ -87,6 +94,16 @@ def test_a_candidate_whose_step_would_refuse_it_is_refused_before_anything_is_bu
 ) -> None:
     with pytest.raises(InputError, match=f"candidate 2: {said}"):
         plan.check(text_root, chain, Request(), "candidate 2")
+
+
+def test_convolutions_are_not_quantized_dynamically_by_a_recipe_either(image_root: Artifact) -> None:
+    with pytest.raises(InputError, match=r"candidate 1: .*convolutions run slower in dynamic INT8"):
+        plan.check(image_root, (DYNAMIC,), Request(), "candidate 1")
+
+
+def test_keras_models_are_not_pruned_by_a_recipe_either(keras_root: Artifact) -> None:
+    with pytest.raises(InputError, match="candidate 1: prune takes a Hugging Face checkpoint, and this is keras"):
+        plan.check(keras_root, (link("prune", keep=0.5),), Request(), "candidate 1")
 
 
 def test_what_steps_take_passes(text_root: Artifact) -> None:
