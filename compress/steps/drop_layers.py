@@ -40,10 +40,6 @@ class DropLayers:
     lossy: ClassVar[bool] = True
     revision: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        if self.layers < 1:
-            raise InputError(f"--layers {self.layers}: give how many encoder layers stay, at least one.")
-
     @property
     def suffix(self) -> str:
         return f"layers-{self.layers}"

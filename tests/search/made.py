@@ -51,7 +51,7 @@ def root(path: Path) -> Artifact:
         inputs=(TensorSpec("input_ids", "int64", ("batch", "length")),),
         outputs=(TensorSpec("logits", "float32", ("batch", 2)),),
         run=RunInstructions("torch", ".", {}),
-        facts=Facts(10, None, "a text", 1000),
+        facts=Facts(10, 1000, "a text", 1000, convolution_share=0.0),
     )
     return Artifact(path, manifest)
 

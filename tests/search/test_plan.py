@@ -81,7 +81,6 @@ DYNAMIC = link("quantize", to="onnx", mode="dynamic")
         ((link("distill", evaluations=0), ONNX), "--evaluations 0"),
         ((ONNX, link("quantize", to="onnx", mode="static", rows=0)), "--rows 0: give at least one"),
         ((link("export", to="onnx", lengths=(8,)),), "--lengths is no option of export-onnx"),
-        ((link("prune", layers=0), ONNX), "--layers 0: give how many encoder layers stay"),
         ((ONNX, link("prune", keep=0.5)), "prune takes a Hugging Face checkpoint, and this is onnx"),
         ((ONNX, link("distill"), DYNAMIC), "distill takes a Hugging Face checkpoint, and this is onnx"),
         ((ONNX, ONNX), "it is onnx already"),
