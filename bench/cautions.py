@@ -178,8 +178,7 @@ def _lives(judge: Judge, known: Measurement, reference: Measurement | None) -> i
     """Processes that the rounds of a ratio come from, of whichever of the two has had fewer."""
     if reference is None:
         return 0
-    clear = judge.clear(known, reference)
-    numbers = clear if len(clear) >= LEAST_CLEAR else judge.common(known, reference)
+    numbers = judge.counted(known, reference)
     return min(len({one.processes[number] for number in numbers}) for one in (known, reference))
 
 

@@ -143,15 +143,17 @@ class Judge:
             return None
         if reference is measurement:
             return intervals.ITSELF
-        common = self.common(measurement, reference)
+        clear, counted = self.clear(measurement, reference), self.counted(measurement, reference)
+        ratio = self._ratio(measurement, reference, cell, counted)
+        if ratio is None or counted == clear:
+            return ratio
+        by_clear = self._ratio(measurement, reference, cell, clear) or ratio
+        return Ratio(ratio.value, min(ratio.low, by_clear.low), max(ratio.high, by_clear.high))
+
+    def counted(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
+        """The rounds that their ratio comes from: those that nothing disturbed, or where these are too few, all."""
         clear = self.clear(measurement, reference)
-        by_clear = self._ratio(measurement, reference, cell, clear)
-        if len(clear) >= min(LEAST_CLEAR, len(common)):
-            return by_clear
-        by_all = self._ratio(measurement, reference, cell, common)
-        if by_all is None or by_clear is None:
-            return by_all
-        return Ratio(by_all.value, min(by_all.low, by_clear.low), max(by_all.high, by_clear.high))
+        return clear if len(clear) >= LEAST_CLEAR else self.common(measurement, reference)
 
     def common(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
         """The rounds in which both had their turn."""

@@ -149,7 +149,7 @@ def _measured(search: Search, finalists: Sequence[str]) -> Leaderboard:
     # a recipe may spell out the options of the baseline, and make it a second time
     candidates = list({artifact.manifest.id: artifact for artifact in chosen if artifact is not None}.values())
     if not candidates:
-        why = search.store.failed(key(plan.REFERENCE))
+        why = search.store.failed(key(plan.REFERENCE)) or "what was built is gone"
         raise RunError(f"nothing can be measured: {why}")
     request = planned.request
     options = Options(

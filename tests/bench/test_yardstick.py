@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from bench import cautions
 from bench.compare import compare
+from bench.described import rounds
+from bench.leaderboard import rank
 from bench.options import Options
 from bench.run import bench
 from bench.sampling import interleaved
@@ -98,6 +100,7 @@ def test_ratios_come_from_rounds_in_which_no_core_was_slowed() -> None:
     assert judge.clear(int8, onnx) == {number for number in range(40) if number % 3}
     standing = judge.standing(int8, None)
     assert (standing.rounds, standing.clear_rounds) == (40, 26)
+    assert rounds(rank(made)) == "40 rounds, at least 26 of them undisturbed"
     (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
     assert "in 14 of 40 rounds of torch a core was 1.4 times" in found.text
     assert "ratios come from the others" in found.text
