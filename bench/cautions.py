@@ -167,8 +167,8 @@ def _of_cores(judge: Judge, reference: Measurement) -> Iterator[Caution]:
     so = "ratios come from the others" if clear >= LEAST_CLEAR else "too few others for ratios, which are less certain"
     yield Caution(
         "slowed cores",
-        f"in {slowed} of {rounds} rounds of {name} a core was {SLOWED_CORE:g} times or more as slow as in the others: "
-        f"{so}; times are of all.",
+        f"in {slowed} of {rounds} rounds of {name} a core or its cache was {SLOWED_CORE:g} times or more as slow as in "
+        f"the others: {so}; times are of all.",
         "Other work does this: of this machine, or, where it is virtual, of a neighbour on the same hardware. Measure "
         "when it is quiet.",
     )

@@ -100,9 +100,7 @@ def compare(old: Path, new: Path) -> Comparison:
             f"the last run of {old} and that of {new} are the same, of {now.started}: "
             "measure the newer release first, with ftc bench --data FILE."
         )
-    different = alike.differences(then.conditions, now.conditions)
-    if (pace := yardstick.difference(then, now)) is not None:
-        different = (*different, pace)
+    different = (*alike.differences(then.conditions, now.conditions), *yardstick.differences(then, now))
     if different:
         listed = "\n".join(f"  {line}" for line in different)
         raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")
@@ -135,16 +133,15 @@ def compare(old: Path, new: Path) -> Comparison:
 
 
 def _judges(then: Run, now: Run, old: Path, new: Path) -> tuple[Judge, Judge]:
-    """Of both runs, by the same kind of rounds: where one does not tell in which a core was slowed, by all."""
-    judges, blind = [], []
-    for run, path in ((then, old), (now, new)):
-        judges.append(judge_of(run))
-        if not any(turn.core_ns for known in run.measurements for turn in known.turns):
-            blind.append(path)
-    if len(blind) == 1 and any(judge.slowed for judge in judges):
-        caution(f"{blind[0]} does not tell in which rounds a core was slowed: all rounds of both count.")
-        judges = [replace(judge, slowed=frozenset()) for judge in judges]
-    return judges[0], judges[1]
+    """Of both runs, by the same kind of rounds: where one does not tell which were slowed, by all."""
+    before, after = judge_of(then), judge_of(now)
+    told = {old: yardstick.kinds(then), new: yardstick.kinds(now)}
+    if told[old] != told[new] and (before.slowed or after.slowed):
+        blind = min(told, key=lambda path: len(told[path]))
+        missing = " or ".join(kind for kind in yardstick.KINDS if kind not in told[blind])
+        caution(f"{blind} does not tell in which rounds {missing} were slowed: all rounds of both count.")
+        before, after = (replace(judge, slowed=frozenset()) for judge in (before, after))
+    return before, after
 
 
 def to_json(comparison: Comparison) -> str:

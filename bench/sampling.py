@@ -33,7 +33,7 @@ def interleaved(
     keep: Callable[[str, Turn], None],
     fail: Callable[[str, str], None],
     between: Callable[[], Mapping[str, str]] = dict,
-    watch: Callable[[], Reading] = tuple,
+    watch: Callable[[], Reading] = Reading,
 ) -> None:
     """Let candidates take turns in shuffled rounds until there are enough of them.
 
@@ -74,6 +74,8 @@ def interleaved(
                     before = watch()
                 else:
                     after = watch()
-                    keep(name, Turn(number, tuple(map(tuple, times)), core_ns=slower(before, after)))
+                    around = slower(before, after)
+                    calls_ns = tuple(map(tuple, times))
+                    keep(name, Turn(number, calls_ns, core_ns=around.core_ns, cache_ns=around.cache_ns))
                     before = after
             advance()

@@ -48,7 +48,7 @@ class Standing:
     :param drop: the same with its uncertainty; None where the rows have no labels
     :param collapsed: classes that lose far more than all rows do
     :param rounds: in which it had its turn
-    :param clear_rounds: those of them in which nothing slowed the cores for it or for what speed is compared with
+    :param clear_rounds: those of them in which nothing slowed cores or caches for it or for what speed is compared with
     :param batch_size: rows of a call that suited it best, in the Offline scenario
     """
 
@@ -86,7 +86,8 @@ class Judge:
 
     :param float_onnx: the float ONNX export, what speed is compared with
     :param root: the checkpoint, what accuracy is compared with
-    :param slowed: turns around which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
+    :param slowed: turns around which a core or its cache was slowed, by the candidate's id and the round (see
+        `bench.yardstick`)
     """
 
     run: Run
@@ -160,7 +161,7 @@ class Judge:
         return frozenset(measurement.processes.keys() & reference.processes.keys())
 
     def clear(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
-        """Those of them in which nothing slowed the cores."""
+        """Those of them in which nothing slowed cores or caches."""
         ids = (measurement.candidate.id, reference.candidate.id)
         return self.common(measurement, reference).difference(number for id, number in self.slowed if id in ids)
 

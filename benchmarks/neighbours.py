@@ -1,4 +1,4 @@
-"""What slowed cores do to ratios: the rounds of a results file around which one was slowed, and the others.
+"""What slowed cores and caches do to ratios: the rounds of a results file around which one was slowed, and the others.
 
 ftc bench FLOAT INT8 --data ROWS --threads 1 --time-budget 60 -o RESULTS && python benchmarks/neighbours.py RESULTS
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.standing import Judge, judge_of
-from bench.yardstick import slowness
+from bench.yardstick import clear_ns, slowness
 from ftc.measurement import Measurement
 from ftc.results_file import read_results
 
@@ -25,7 +25,8 @@ def main() -> None:
             continue
         times = slowness(turns)
         shares = ", ".join(f"{share} % up to {np.percentile(times, share):.2f}" for share in (50, 75, 90, 99))
-        print(f"run {run.id}: times as slow as undisturbed: {shares}")
+        undisturbed = ", ".join(f"{kind} {ns / 1e6:.3f} ms" for kind, ns in clear_ns(run).items())
+        print(f"run {run.id}: undisturbed {undisturbed}; times as slow as that: {shares}")
         for known in run.measurements:
             if known.is_timed and known is not judge.reference:
                 told(judge, known, judge.reference)

@@ -125,12 +125,14 @@ class Turn:
     :param core_ns: what a fixed piece of work took each core that was looked at, the longer of just before the turn and
         just after it; empty where cores cannot be chosen, on a GPU, and in files of earlier versions (see
         `bench.yardstick`)
+    :param cache_ns: what a fixed walk through memory took each of them, some seconds before at the most
     """
 
     round: Count
     calls_ns: tuple[Annotated[tuple[Duration, ...], Len(1)], ...]
     process: Count = 0
     core_ns: tuple[Duration, ...] = ()
+    cache_ns: tuple[Duration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

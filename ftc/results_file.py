@@ -60,10 +60,9 @@ class _Told:
         of_batches = cells[0].batch_size is None  # which differ from one candidate to the next
         if not of_batches and self._sizes.setdefault(turn.round, sizes) != sizes:
             return f"two turns of round {turn.round} have times of different calls"
-        read = len(turn.core_ns)
-        if read:  # a run goes on with the same cores, and one of an earlier version has read none before
+        for read in (len(turn.core_ns), len(turn.cache_ns)):
             self._cores = self._cores or read
-            if read != self._cores:
+            if read not in (0, self._cores):  # a run goes on with the same cores; earlier versions have read none
                 return f"a turn has readings of {read} cores where others have those of {self._cores}"
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import cautions
+from bench import cautions, yardstick
 from bench.compare import compare
 from bench.described import rounds
 from bench.leaderboard import rank
@@ -19,10 +19,10 @@ from bench.options import Options
 from bench.run import bench
 from bench.sampling import interleaved
 from bench.standing import judge_of
-from bench.yardstick import LEAST_CLEAR, MOST_CORES, Reading, slowed, slower, watch
+from bench.yardstick import LEAST_CLEAR, MOST_CORES, WALK_SHARE, Reading, slowed, slower, watch
 from ftc.artifact import Artifact
 from ftc.errors import InputError
-from ftc.measurement import Measurement, Turn
+from ftc.measurement import Measurement, Run, Turn
 from ftc.results_file import read_results
 from tests.bench.made import candidate, measurement, run
 from tests.bench.test_results import write
@@ -57,16 +57,17 @@ def test_cores_are_read_and_the_process_is_left_on_those_it_had() -> None:
     cores = sorted(before)[:2]
     reading = watch(cores)()
     assert os.sched_getaffinity(0) == before
-    assert len(reading) == len(cores)
-    assert all(ns > 0 for ns in reading)
-    assert watch(None)() == (), "where cores cannot be chosen"
+    for of in (reading.core_ns, reading.cache_ns):
+        assert len(of) == len(cores)
+        assert all(ns > 0 for ns in of)
+    assert watch(None)() == Reading(), "where cores cannot be chosen"
 
 
 def test_of_many_cores_a_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.yardstick._read", tuple)
-    assert watch(range(5))() == (0, 1, 2, 3, 4)
+    monkeypatch.setattr("bench.yardstick._on_each", lambda cores, _work, _times: tuple(cores))
+    assert watch(range(5))() == Reading((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))
     for count in (9, 64, 100, 256):
-        few = watch(range(count))()
+        few = watch(range(count))().core_ns
         assert 1 < len(few) <= MOST_CORES
         assert few[-1] >= count // 2, "and not all of one end"
 
@@ -102,7 +103,7 @@ def test_ratios_come_from_rounds_in_which_no_core_was_slowed() -> None:
     assert (standing.rounds, standing.clear_rounds) == (40, 26)
     assert rounds(rank(made)) == "40 rounds, at least 26 of them undisturbed"
     (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
-    assert "in 14 of 40 rounds of torch a core was 1.4 times" in found.text
+    assert "in 14 of 40 rounds of torch a core or its cache was 1.4 times" in found.text
     assert "ratios come from the others" in found.text
 
 
@@ -151,8 +152,9 @@ class Probe:
 
 
 def test_a_turn_keeps_the_slower_reading_of_before_and_after() -> None:
-    readings: Iterator[Reading] = iter([(1, 5), (2, 4), (3, 9), (7, 7), (1, 1), (8, 2)])
-    kept: list[tuple[int, Reading]] = []
+    cores = [(1, 5), (2, 4), (3, 9), (7, 7), (1, 1), (8, 2)]
+    readings = iter([Reading(core_ns, (sum(core_ns), 3)) for core_ns in cores])
+    kept: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
     interleaved(
         {"a": Probe(), "b": Probe()},
         (1,),
@@ -160,12 +162,12 @@ def test_a_turn_keeps_the_slower_reading_of_before_and_after() -> None:
         first=0,
         seed=0,
         is_over=lambda taken: taken >= 2,
-        keep=lambda _name, turn: kept.append((turn.round, turn.core_ns)),
+        keep=lambda _name, turn: kept.append((turn.round, turn.core_ns, turn.cache_ns)),
         fail=lambda _name, reason: pytest.fail(reason),
         watch=lambda: next(readings),
     )
-    assert kept == [(0, (2, 5)), (0, (3, 9)), (1, (7, 7)), (1, (8, 2))]
-    assert slower((), ()) == ()
+    assert kept == [(0, (2, 5), (6, 3)), (0, (3, 9), (12, 3)), (1, (7, 7), (14, 3)), (1, (8, 2), (10, 3))]
+    assert slower(Reading(), Reading((1,), (1,))) == Reading()
 
 
 def test_readings_are_kept_in_the_results_and_must_be_of_as_many_cores(tmp_path: Path) -> None:
@@ -182,16 +184,23 @@ def test_readings_are_kept_in_the_results_and_must_be_of_as_many_cores(tmp_path:
         read_results(path)
 
 
+def read_as(made: Run, id: str, **readings: tuple[int, ...]) -> Run:
+    """The run, as if each of its turns had had these readings."""
+    return replace(
+        made,
+        id=id,
+        measurements=tuple(
+            replace(one, turns=tuple(replace(turn, **readings) for turn in one.turns)) for one in made.measurements
+        ),
+    )
+
+
 def test_runs_on_cores_of_another_speed_are_not_compared(tmp_path: Path) -> None:
     old, same, other = (tmp_path / name for name in ("old", "same", "other"))
     made = run(known("onnx", 4000), known("int8", 1000), id="old")
     write(made, old)
     write(replace(made, id="same"), same)
-    all_slow = [
-        replace(one, turns=tuple(replace(turn, core_ns=(190_000, 100_000)) for turn in one.turns))
-        for one in made.measurements
-    ]
-    write(replace(made, id="other", measurements=tuple(all_slow)), other)
+    write(read_as(made, "other", core_ns=(190_000, 100_000)), other)
     assert not compare(old, same).is_worse
     with pytest.raises(InputError, match=r"speed of the cores: 0\.10 ms for a fixed piece of work then, 0\.19 ms now"):
         compare(old, other)
@@ -202,12 +211,67 @@ def test_where_one_of_two_runs_tells_nothing_of_its_cores_both_go_by_all_rounds(
 ) -> None:
     slow = range(0, 40, 2)
     made = run(known("onnx", 4000, slow, 1.2), known("int8", 1000, slow, 2.0), id="now")
-    blind = [replace(one, turns=tuple(replace(turn, core_ns=()) for turn in one.turns)) for one in made.measurements]
-    write(replace(made, id="then", measurements=tuple(blind)), tmp_path / "then")
+    write(read_as(made, "then", core_ns=()), tmp_path / "then")
     write(made, tmp_path / "now")
     comparison = compare(tmp_path / "then", tmp_path / "now")
     assert [one.ratio.value for one in comparison.compared] == [1.0]
-    assert "then does not tell in which rounds a core was slowed" in " ".join(capsys.readouterr().err.split())
+    assert "then does not tell in which rounds cores or caches were slowed" in " ".join(capsys.readouterr().err.split())
+
+
+def test_runs_with_a_cache_of_another_speed_are_not_compared(tmp_path: Path) -> None:
+    old, like, other, silent = (tmp_path / name for name in ("old", "like", "other", "silent"))
+    made = run(known("onnx", 4000), known("int8", 1000))
+    write(read_as(made, "old", cache_ns=(110_000, 112_000)), old)
+    write(read_as(made, "like", cache_ns=(125_000, 110_000)), like)
+    write(read_as(made, "other", cache_ns=(110_000, 190_000)), other)
+    write(read_as(made, "silent"), silent)
+    assert not compare(old, like).is_worse
+    assert not compare(silent, other).is_worse, "what one does not tell is not known to differ"
+    with pytest.raises(InputError, match=r"speed of the caches: 0\.11 ms for a fixed piece of work then, 0\.19 ms now"):
+        compare(old, other)
+
+
+def test_rounds_in_which_others_filled_the_cache_are_left_out() -> None:
+    filled = range(0, 40, 3)
+    onnx, int8 = known("onnx", 4000), known("int8", 1000, filled, 1.7)
+    made = run(
+        *(
+            replace(
+                one,
+                turns=tuple(
+                    replace(
+                        turn, core_ns=(USUAL_NS, USUAL_NS), cache_ns=(450_000 if turn.round in filled else 110_000,) * 2
+                    )
+                    for turn in one.turns
+                ),
+            )
+            for one in (onnx, int8)
+        )
+    )
+    ratio = judge_of(made).ratio(*reversed(made.measurements))
+    assert ratio is not None
+    assert ratio.value == pytest.approx(4.0, rel=0.01)
+    (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
+    assert "in 14 of 40 rounds of onnx a core or its cache was 1.4 times" in found.text
+
+
+@can_choose_cores
+def test_walks_take_a_small_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, walked_at = [0], []
+
+    def reading(_cores: Sequence[int], work: Callable[[], int], _times: int) -> tuple[int, ...]:
+        if work is yardstick._walk_ns:
+            walked_at.append(now[0])
+            now[0] += 5_000_000
+        return (1,)
+
+    monkeypatch.setattr("bench.yardstick._on_each", reading)
+    read = yardstick._Watch((0,), clock=lambda: now[0]).read
+    for _ in range(100):
+        assert read().cache_ns == (1,)
+        now[0] += 60_000_000
+    assert len(walked_at) == 3
+    assert 5_000_000 * len(walked_at) <= 1.1 * WALK_SHARE * now[0]
 
 
 @can_choose_cores
@@ -216,8 +280,7 @@ def test_a_core_that_is_taken_away_leaves_no_reading(monkeypatch: pytest.MonkeyP
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(os, "sched_setaffinity", refused)
-    assert watch((0,))() == ()
-    assert slower((), (5,)) == ()
+    assert watch((0,))() == Reading()
 
 
 @can_choose_cores
@@ -225,10 +288,18 @@ def test_a_run_reads_its_cores_around_every_turn(
     text_onnx: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, read = tmp_path / "bench.jsonl", []
-    monkeypatch.setattr("bench.yardstick._read", lambda cores: read.append(cores) or (len(read),))
+
+    def reading(cores: Sequence[int], work: Callable[[], int], _times: int) -> tuple[int, ...]:
+        if work is yardstick._walk_ns:
+            return (7,)
+        read.append(tuple(cores))
+        return (len(read),)
+
+    monkeypatch.setattr("bench.yardstick._on_each", reading)
     bench([text_onnx], options=Options(threads=1, time_budget_s=0.3), results_path=path)
     (found,) = read_results(path)
     assert found.conditions.pinned_cores is not None
     (one,) = found.measurements
     assert set(read) == {found.conditions.pinned_cores}
     assert [turn.core_ns for turn in one.turns] == [(number,) for number in range(2, len(read) + 1, 2)]
+    assert {turn.cache_ns for turn in one.turns} == {(7,)}
