@@ -11,8 +11,7 @@ from bench import plan, statistics, timed
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.leaderboard import self_check
 from bench.standing import Judge, judge_of
-from bench.yardstick import LEAST_CLEAR
-from bench.yardstick import SLOWED as SLOWED_CORE
+from bench.yardstick import KINDS, LEAST_CLEAR
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
 BUSY_SHARE = 0.15
@@ -145,33 +144,53 @@ def _after(run: Run) -> Iterator[Caution]:
             "that was asked for.",
             "Give a longer --time-budget, or a quieter machine.",
         )
-    if run.precision is not None and once:
-        yield Caution(
+    if run.precision is not None and run.precision < Z * PROCESS_SPREAD and reference is not None and once:
+        yield _of_processes(judge, once, reference)
+
+
+def _of_processes(judge: Judge, once: Sequence[Measurement], reference: Measurement) -> Caution:
+    """What ratios that come from too few processes are good for, and what has made them so few."""
+    best = f"so ratios are known to {Z * PROCESS_SPREAD:.1%} at best."
+    rare = dict.fromkeys(
+        one.candidate.name
+        for known in once
+        for one in (reference, known)
+        if len({one.processes[number] for number in judge.common(known, reference)}) < LEAST_PROCESSES
+    )
+    if rare:
+        return Caution(
             "few processes",
-            f"{', '.join(known.candidate.name for known in once)}: starting them anew takes too long to do it often "
-            f"enough in this time, so ratios are known to {Z * PROCESS_SPREAD:.1%} at best.",
+            f"{', '.join(rare)}: starting them anew takes too long to do it often enough in this time, {best}",
             "Give a longer --time-budget.",
         )
+    return Caution(
+        "few processes",
+        f"{', '.join(known.candidate.name for known in once)}: without the rounds in which cores were slowed, too few "
+        f"processes are left, {best}",
+        "Give a longer --time-budget, or a quieter machine.",
+    )
 
 
 def _of_cores(judge: Judge, reference: Measurement) -> Iterator[Caution]:
-    pairs = [
-        (len(judge.common(known, reference)), len(judge.clear(known, reference)), known.candidate.name)
-        for known in judge.run.measurements
-        if known.is_timed
-    ]
-    rounds, clear, name = max(pairs, key=lambda pair: pair[0] - pair[1])
-    slowed = rounds - clear
-    if slowed <= max(1, SLOWED_SHARE * rounds):
+    others = [known for known in judge.run.measurements if known.is_timed and known is not reference]
+    known = max(others or [reference], key=lambda known: len(_slowed(judge, known, reference)))
+    rounds, clear = len(judge.common(known, reference)), len(judge.clear(known, reference))
+    if rounds - clear <= max(1, SLOWED_SHARE * rounds):
         return
+    by_kind = ((kind, len(_slowed(judge_of(judge.run, [kind]), known, reference))) for kind in KINDS)
+    what = ", ".join(f"{kind} in {count}" for kind, count in by_kind if count)
     so = "ratios come from the others" if clear >= LEAST_CLEAR else "too few others for ratios, which are less certain"
     yield Caution(
         "slowed cores",
-        f"in {slowed} of {rounds} rounds of {name} a core or its cache was {SLOWED_CORE:g} times or more as slow as in "
-        f"the others: {so}; times are of all.",
-        "Other work does this: of this machine, or, where it is virtual, of a neighbour on the same hardware. Measure "
-        "when it is quiet.",
+        f"in {rounds - clear} of {rounds} rounds of {known.candidate.name} cores were slower than in the others "
+        f"({what}): {f'{so}; ' if others else ''}times are of all.",
+        "Other work does this: of this machine, or, where it is virtual, of others on the same hardware. Measure when "
+        "it is quiet.",
     )
+
+
+def _slowed(judge: Judge, known: Measurement, reference: Measurement) -> frozenset[int]:
+    return judge.common(known, reference) - judge.clear(known, reference)
 
 
 def _lives(judge: Judge, known: Measurement, reference: Measurement | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -133,15 +133,15 @@ def compare(old: Path, new: Path) -> Comparison:
 
 
 def _judges(then: Run, now: Run, old: Path, new: Path) -> tuple[Judge, Judge]:
-    """Of both runs, by the same kind of rounds: where one does not tell which were slowed, by all."""
-    before, after = judge_of(then), judge_of(now)
-    told = {old: yardstick.kinds(then), new: yardstick.kinds(now)}
-    if told[old] != told[new] and (before.slowed or after.slowed):
-        blind = min(told, key=lambda path: len(told[path]))
-        missing = " or ".join(kind for kind in yardstick.KINDS if kind not in told[blind])
-        caution(f"{blind} does not tell in which rounds {missing} were slowed: all rounds of both count.")
-        before, after = (replace(judge, slowed=frozenset()) for judge in (before, after))
-    return before, after
+    """Of both runs, by the same kind of rounds: undisturbed in what both tell of their cores."""
+    told = {old: yardstick.told(then), new: yardstick.told(now)}
+    common = [kind for kind in told[old] if kind in told[new]]
+    for run, path, blind in ((then, old, new), (now, new, old)):
+        alone = [kind for kind in told[path] if kind not in common]
+        if judge_of(run, alone).slowed:
+            missing = ", ".join(alone)
+            caution(f"{blind} does not tell in which rounds cores were slowed ({missing}): in both, such rounds count.")
+    return judge_of(then, common), judge_of(now, common)
 
 
 def to_json(comparison: Comparison) -> str:

@@ -177,21 +177,26 @@ def _unknown(judge: Judge, reference: Measurement) -> str:
 
 
 def _absent(run: Run) -> str:
-    failed = next((m.candidate.name for m in run.measurements if m.candidate.is_float_onnx), None)
-    if failed is not None:
-        return f"the float ONNX export, {failed}, failed"
+    untimed = next((m for m in run.measurements if m.candidate.is_float_onnx), None)
+    if untimed is not None:
+        return f"the float ONNX export, {untimed.candidate.name}, {_fate(untimed)}"
     if run.choice is not None:
         return "no float ONNX export of the checkpoint came so far in the search"
     return "no float ONNX export of the checkpoint is among the candidates: add its path, or make it with ftc export"
 
 
 def _without_root(run: Run, judge: Judge) -> str | None:
-    failed = next((m.candidate.name for m in run.measurements if m.candidate.is_root), None)
-    if failed is None:
+    untimed = next((m for m in run.measurements if m.candidate.is_root), None)
+    if untimed is None:
         return None
+    told = f"the checkpoint, {untimed.candidate.name}, {_fate(untimed)}"
     if judge.float_onnx is None:
-        return f"the checkpoint, {failed}, failed: no drop is known"
-    return f"the checkpoint, {failed}, failed: drops are taken to its float export, {judge.float_onnx.candidate.name}"
+        return f"{told}: no drop is known"
+    return f"{told}: drops are taken to its float export, {judge.float_onnx.candidate.name}"
+
+
+def _fate(untimed: Measurement) -> str:
+    return "failed" if untimed.failure is not None else "was not timed before the run was interrupted"
 
 
 def _place(standing: Standing) -> tuple[int, float, str]:

@@ -111,6 +111,7 @@ class Patience:
     widest: Callable[[], float | None]
     clock: Callable[[], int] = time.perf_counter_ns
     _began_ns: int = field(init=False)
+    _first_ns: int | None = None
     _asked: int = 0
 
     def __post_init__(self) -> None:
@@ -122,12 +123,14 @@ class Patience:
         return max(self.budget_ns - (self.clock() - self._began_ns), 0.0)
 
     def is_over(self, rounds: int) -> bool:
-        """Whether no further round is to be taken after so many."""
+        """Whether no further round is to be taken after so many; asked before the first as well."""
+        if self._first_ns is None:
+            self._first_ns = self.clock()
         if rounds >= MIN_ROUNDS and not self.left_ns:
             return True
         if self.precision is None or rounds < max(MIN_ROUNDS, 1.25 * self._asked):
             return False
-        if self.clock() - self._began_ns < min(LEAST_NS, self.budget_ns):
+        if self.clock() - self._first_ns < min(LEAST_NS, self.budget_ns):
             return False
         self._asked = rounds
         widest = self.widest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Protocol
 
 from bench import plan
@@ -74,8 +75,6 @@ def interleaved(
                     before = watch()
                 else:
                     after = watch()
-                    around = slower(before, after)
-                    calls_ns = tuple(map(tuple, times))
-                    keep(name, Turn(number, calls_ns, core_ns=around.core_ns, cache_ns=around.cache_ns))
+                    keep(name, Turn(number, tuple(map(tuple, times)), **asdict(slower(before, after))))
                     before = after
             advance()

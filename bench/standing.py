@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
 from bench.intervals import Ratio, Rounds
-from bench.yardstick import LEAST_CLEAR, slowed
+from bench.yardstick import KINDS, LEAST_CLEAR, Kind, slowed
 from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
@@ -48,7 +48,7 @@ class Standing:
     :param drop: the same with its uncertainty; None where the rows have no labels
     :param collapsed: classes that lose far more than all rows do
     :param rounds: in which it had its turn
-    :param clear_rounds: those of them in which nothing slowed cores or caches for it or for what speed is compared with
+    :param clear_rounds: those of them in which nothing slowed the cores for it or for what speed is compared with
     :param batch_size: rows of a call that suited it best, in the Offline scenario
     """
 
@@ -86,8 +86,7 @@ class Judge:
 
     :param float_onnx: the float ONNX export, what speed is compared with
     :param root: the checkpoint, what accuracy is compared with
-    :param slowed: turns around which a core or its cache was slowed, by the candidate's id and the round (see
-        `bench.yardstick`)
+    :param slowed: turns around which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
     """
 
     run: Run
@@ -161,9 +160,13 @@ class Judge:
         return frozenset(measurement.processes.keys() & reference.processes.keys())
 
     def clear(self, measurement: Measurement, reference: Measurement) -> frozenset[int]:
-        """Those of them in which nothing slowed cores or caches."""
-        ids = (measurement.candidate.id, reference.candidate.id)
-        return self.common(measurement, reference).difference(number for id, number in self.slowed if id in ids)
+        """Those of them in which nothing slowed the cores."""
+        return self.common(measurement, reference) - self._slowed_rounds(measurement, reference)
+
+    def _slowed_rounds(self, *measurements: Measurement | None) -> frozenset[int]:
+        """The rounds in which a turn of one of these was slowed."""
+        ids = {known.candidate.id for known in measurements if known is not None}
+        return frozenset(number for id, number in self.slowed if id in ids)
 
     def _ratio(
         self, measurement: Measurement, reference: Measurement, cell: int, numbers: Collection[int]
@@ -218,7 +221,7 @@ class Judge:
             p99_ns=statistics.percentile_ns(times.values(), 99) if times else None,
             samples=sum(map(len, times.values())),
             rounds=len(times),
-            clear_rounds=len(self.clear(measurement, self.reference)) if self.reference is not None else 0,
+            clear_rounds=len(times.keys() - self._slowed_rounds(measurement, self.reference)),
             rows_per_second=self._throughput(measurement),
             batch_size=opened.batch_size if opened is not None else None,
             encode_p50_ns=statistics.percentile_ns([opened.encode_ns], 50) if opened and opened.encode_ns else None,
@@ -322,12 +325,15 @@ class Judge:
         return "slower", f"no difference shown to {name}: {ratio}"
 
 
-def judge_of(run: Run) -> Judge:
-    """The judge of a run, with what its candidates are compared with."""
+def judge_of(run: Run, kinds: Sequence[Kind] = KINDS) -> Judge:
+    """The judge of a run, with what its candidates are compared with.
+
+    :param kinds: of slowness, which rounds are told by
+    """
     timed = sorted((known for known in run.measurements if known.is_timed), key=lambda known: known.candidate.name)
     return Judge(
         run,
         float_onnx=next((known for known in timed if known.candidate.is_float_onnx), None),
         root=next((known for known in timed if known.candidate.is_root), None),
-        slowed=slowed((known.candidate.id, turn) for known in run.measurements for turn in known.turns),
+        slowed=slowed(((known.candidate.id, turn) for known in run.measurements for turn in known.turns), kinds),
     )

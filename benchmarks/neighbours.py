@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.standing import Judge, judge_of
-from bench.yardstick import clear_ns, slowness
+from bench.yardstick import slowness, typical_ns
 from ftc.measurement import Measurement
 from ftc.results_file import read_results
 
@@ -23,10 +23,10 @@ def main() -> None:
         if not turns or run.conditions.cells[0].batch_size is None or judge.reference is None:
             print(f"run {run.id}: no readings, or batches that differ in size")
             continue
-        times = slowness(turns)
-        shares = ", ".join(f"{share} % up to {np.percentile(times, share):.2f}" for share in (50, 75, 90, 99))
-        undisturbed = ", ".join(f"{kind} {ns / 1e6:.3f} ms" for kind, ns in clear_ns(run).items())
-        print(f"run {run.id}: undisturbed {undisturbed}; times as slow as that: {shares}")
+        print(f"run {run.id}")
+        for (kind, times), ns in zip(slowness(turns).items(), typical_ns(run).values(), strict=True):
+            shares = ", ".join(f"{share} % up to {np.percentile(times, share):.2f}" for share in (50, 75, 90, 99))
+            print(f"  {kind}: undisturbed {ns / 1e6:.3g} ms; times as slow as that: {shares}")
         for known in run.measurements:
             if known.is_timed and known is not judge.reference:
                 told(judge, known, judge.reference)

@@ -14,7 +14,7 @@ from bench_runs import arguments, opened
 from bench.leaderboard import rank
 from bench.options import Options
 from bench.run import bench
-from bench.yardstick import clear_ns, differences
+from bench.yardstick import differences, typical_ns
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset
@@ -33,7 +33,7 @@ def main() -> None:
         boards = [rank(run) for run in runs]
         unlike = differences(*runs)
         for run in runs:
-            times = ", ".join(f"{kind} {ns / 1e6:.3f} ms" for kind, ns in clear_ns(run).items())
+            times = ", ".join(f"{kind} {ns / 1e6:.3g} ms" for kind, ns in typical_ns(run).items())
             print(f"{number:3d} undisturbed {times}", flush=True)
         for other in others:
             ratios = [

@@ -125,7 +125,8 @@ class Turn:
     :param core_ns: what a fixed piece of work took each core that was looked at, the longer of just before the turn and
         just after it; empty where cores cannot be chosen, on a GPU, and in files of earlier versions (see
         `bench.yardstick`)
-    :param cache_ns: what a fixed walk through memory took each of them, some seconds before at the most
+    :param cache_ns: what a walk through 8 MiB of memory took each of them, the last time that it was taken
+    :param transfer_ns: what a walk through what the one before it had just written took each of them; empty of one core
     """
 
     round: Count
@@ -133,6 +134,7 @@ class Turn:
     process: Count = 0
     core_ns: tuple[Duration, ...] = ()
     cache_ns: tuple[Duration, ...] = ()
+    transfer_ns: tuple[Duration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class _Told:
         of_batches = cells[0].batch_size is None  # which differ from one candidate to the next
         if not of_batches and self._sizes.setdefault(turn.round, sizes) != sizes:
             return f"two turns of round {turn.round} have times of different calls"
-        for read in (len(turn.core_ns), len(turn.cache_ns)):
+        for read in map(len, (turn.core_ns, turn.cache_ns, turn.transfer_ns)):
             self._cores = self._cores or read
             if read not in (0, self._cores):  # a run goes on with the same cores; earlier versions have read none
                 return f"a turn has readings of {read} cores where others have those of {self._cores}"
@@ -124,6 +124,11 @@ def _loaded(line: bytes, path: Path, number: int) -> Any:
 def _records(told: Any, line: bytes, path: Path, number: int) -> Iterator[Record]:
     from pydantic import ValidationError
 
+    if isinstance(told, dict) and told.get("kind") == "service":
+        raise InputError(
+            f"{path} holds what ftc bench --service measured, which has no report and no comparison: read its lines "
+            "(bench/README.md), or name a file of ftc bench --data FILE."
+        )
     schema = told.get("schema") if isinstance(told, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise _refused(path, number, f"it is of schema {schema}, and this one knows those up to {SCHEMA}")

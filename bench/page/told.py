@@ -84,8 +84,8 @@ def _sections(run: Run, board: Leaderboard, reference: str | None, base: Path) -
     yield Section("lineage", "Lineage", lineage.lineage(board))
     yield Section("conditions", "Conditions", conditions.conditions(run, board))
     note = (
-        "Options that name columns, labels, a split or a processor, --root, --time-limit and -o are not recorded; add "
-        "them if they were given."
+        "Options that name columns, labels, a split, a task, a processor or a tokenizer, --root, --time-limit and -o "
+        "are not recorded; add them if they were given."
     )
     if run.choice is not None and reproduce.is_of_part(run):
         note += " The rows are those that ftc optimize set apart; this command takes all, among them rows that tuned."
@@ -114,8 +114,8 @@ def _ranked(run: Run, board: Leaderboard, reference: str | None) -> str:
     budget = f"within {counted(board.max_drop_points, 'point')} of the checkpoint's {board.main_metric}"
     tested = any(standing.drop is not None for standing in board.standings)
     exact = "; p is McNemar's exact test that neither answers better" if tested else ""
-    ranked = f"{chosen}Ranked by speed against {reference}, {budget}."
-    return f"{ranked} Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
+    ranked = f"Ranked by speed against {reference}" if reference is not None else "To be ranked by speed"
+    return f"{chosen}{ranked}, {budget}. Smaller type: 95 % intervals{exact}.{_of_batches(board)}"
 
 
 def _of_batches(board: Leaderboard) -> str:

@@ -98,6 +98,28 @@ def test_of_two_with_one_name_only_what_lived_once_is_named() -> None:
     assert found[1].text.startswith("int8: starting them anew takes too long")
 
 
+def test_who_had_too_few_processes_is_named_whether_it_is_the_candidate_or_what_it_is_compared_with() -> None:
+    torch, int8 = measurement("torch", 400_000_000), renewed(measurement("int8", 200_000_000))
+    (found,) = cautions.after(replace(run(torch, int8), precision=0.02))
+    assert found.text.startswith("torch: starting them anew takes too long")
+    assert cautions.after(replace(run(torch, int8), precision=0.1)) == (), "what was asked for has been reached"
+
+
+def test_processes_that_slowed_rounds_have_taken_away_are_told_from_those_that_never_were() -> None:
+    onnx, int8 = renewed(measurement("onnx", 400_000_000)), renewed(measurement("int8", 200_000_000))
+    twice = [replace(one, turns=(*one.turns, *(later(turn) for turn in one.turns))) for one in (onnx, int8)]
+    slowed = [
+        replace(one, turns=tuple(replace(turn, core_ns=(200 if turn.round < 12 else 100,)) for turn in one.turns))
+        for one in twice
+    ]
+    found = {one.kind: one for one in cautions.after(replace(run(*slowed), precision=0.02))}
+    assert found["few processes"].text.startswith("int8: without the rounds in which cores were slowed, too few")
+
+
+def later(turn: Turn) -> Turn:
+    return replace(turn, round=turn.round + 12, process=2)
+
+
 def test_a_grid_is_known_as_well_as_its_widest_cell() -> None:
     onnx, int8, noisy = (renewed(measurement("onnx", 400_000_000, jitter=hundredths)) for hundredths in (1, 1, 20))
     int8 = replace(int8, candidate=candidate("int8"))

@@ -333,6 +333,9 @@ def test_nothing_timed_is_shown_as_such() -> None:
     document = report(found(replace(made, ended=False)), "html")
     assert "Interrupted after 0 rounds" in document
     assert "the run was interrupted before it was timed" in document
+    assert "the checkpoint, torch, was not timed before the run was interrupted: no drop is known" in document
+    assert "the float ONNX export, onnx, was not timed before the run was interrupted" in document
+    assert "None" not in document.split("<script")[0]
 
 
 @pytest.mark.parametrize(

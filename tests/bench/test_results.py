@@ -75,6 +75,13 @@ def test_only_a_results_file_is_appended_to(tmp_path: Path) -> None:
         check(tmp_path / "link")
 
 
+def test_of_a_service_there_is_no_report_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "service.jsonl"
+    path.write_text('{"kind": "service", "schema": 2, "about": {}}\n')
+    with pytest.raises(InputError, match=r"holds what ftc bench --service measured, which has no report"):
+        read_results(path)
+
+
 def test_an_interrupted_run_keeps_what_it_found(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     write(run(measurement("torch", 8000, 0.9), measurement("int8", 4000, None)), path, finished=False)

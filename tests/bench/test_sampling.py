@@ -231,8 +231,11 @@ def test_a_lone_candidate_is_not_done_at_once() -> None:
         return now_ns
 
     patience = plan.Patience(30e9, 0.02, lambda: 0.0, clock)
-    assert not patience.is_over(plan.MIN_ROUNDS)
+    now_ns = warming_up_ns = 4 * 10**9
+    assert not patience.is_over(0)
     now_ns = plan.LEAST_NS
+    assert not patience.is_over(plan.MIN_ROUNDS), "five seconds of rounds, not of warming up"
+    now_ns = warming_up_ns + plan.LEAST_NS
     assert patience.is_over(plan.MIN_ROUNDS)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,17 @@ from bench.options import Options
 from bench.run import bench
 from bench.sampling import interleaved
 from bench.standing import judge_of
-from bench.yardstick import LEAST_CLEAR, MOST_CORES, WALK_SHARE, Reading, slowed, slower, watch
+from bench.yardstick import (
+    LEAST_CLEAR,
+    MOST_CORES,
+    WALK_SHARE,
+    Reading,
+    differences,
+    slowed,
+    slower,
+    typical_ns,
+    watch,
+)
 from ftc.artifact import Artifact
 from ftc.errors import InputError
 from ftc.measurement import Measurement, Run, Turn
@@ -57,16 +68,23 @@ def test_cores_are_read_and_the_process_is_left_on_those_it_had() -> None:
     cores = sorted(before)[:2]
     reading = watch(cores)()
     assert os.sched_getaffinity(0) == before
-    for of in (reading.core_ns, reading.cache_ns):
+    for of in (reading.core_ns, reading.cache_ns, reading.transfer_ns):
         assert len(of) == len(cores)
         assert all(ns > 0 for ns in of)
     assert watch(None)() == Reading(), "where cores cannot be chosen"
 
 
+@can_choose_cores
+def test_one_core_hands_nothing_over() -> None:
+    reading = watch(sorted(os.sched_getaffinity(0))[:1])()
+    assert (len(reading.core_ns), len(reading.cache_ns), reading.transfer_ns) == (1, 1, ())
+
+
 def test_of_many_cores_a_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.yardstick._on_each", lambda cores, _work, _times: tuple(cores))
-    assert watch(range(5))() == Reading((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))
-    for count in (9, 64, 100, 256):
+    monkeypatch.setattr("bench.yardstick.held_to", nullcontext)
+    monkeypatch.setattr("bench.yardstick._on", lambda core, _work, _times: core)
+    assert watch(range(4))() == Reading((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3))
+    for count in (5, 9, 64, 100, 256):
         few = watch(range(count))().core_ns
         assert 1 < len(few) <= MOST_CORES
         assert few[-1] >= count // 2, "and not all of one end"
@@ -103,7 +121,7 @@ def test_ratios_come_from_rounds_in_which_no_core_was_slowed() -> None:
     assert (standing.rounds, standing.clear_rounds) == (40, 26)
     assert rounds(rank(made)) == "40 rounds, at least 26 of them undisturbed"
     (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
-    assert "in 14 of 40 rounds of torch a core or its cache was 1.4 times" in found.text
+    assert "in 14 of 40 rounds of torch cores were slower than in the others (arithmetic in 14)" in found.text
     assert "ratios come from the others" in found.text
 
 
@@ -178,10 +196,16 @@ def test_readings_are_kept_in_the_results_and_must_be_of_as_many_cores(tmp_path:
     assert judge_of(read).slowed == {(candidate("onnx").id, 3)}
     lines = path.read_text().splitlines()
     place = next(number for number, line in enumerate(lines) if '"round":5' in line)
-    lines[place] = lines[place].replace('"core_ns":[100005,100000]', '"core_ns":[100005]')
-    path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(InputError, match="readings of 1 cores where others have those of 2"):
-        read_results(path)
+    for whole, part in (
+        ('"core_ns":[100005,100000]', '"core_ns":[100005]'),
+        ('"cache_ns":[]', '"cache_ns":[7]'),
+        ('"transfer_ns":[]', '"transfer_ns":[7]'),
+    ):
+        assert whole in lines[place]
+        spoilt = [*lines[:place], lines[place].replace(whole, part), *lines[place + 1 :]]
+        path.write_text("\n".join(spoilt) + "\n")
+        with pytest.raises(InputError, match="readings of 1 cores where others have those of 2"):
+            read_results(path)
 
 
 def read_as(made: Run, id: str, **readings: tuple[int, ...]) -> Run:
@@ -202,7 +226,9 @@ def test_runs_on_cores_of_another_speed_are_not_compared(tmp_path: Path) -> None
     write(replace(made, id="same"), same)
     write(read_as(made, "other", core_ns=(190_000, 100_000)), other)
     assert not compare(old, same).is_worse
-    with pytest.raises(InputError, match=r"speed of the cores: 0\.10 ms for a fixed piece of work then, 0\.19 ms now"):
+    with pytest.raises(
+        InputError, match=r"speed of the cores \(arithmetic\): 0\.1 ms for a fixed piece of work then, 0\.19 ms now"
+    ):
         compare(old, other)
 
 
@@ -215,63 +241,166 @@ def test_where_one_of_two_runs_tells_nothing_of_its_cores_both_go_by_all_rounds(
     write(made, tmp_path / "now")
     comparison = compare(tmp_path / "then", tmp_path / "now")
     assert [one.ratio.value for one in comparison.compared] == [1.0]
-    assert "then does not tell in which rounds cores or caches were slowed" in " ".join(capsys.readouterr().err.split())
+    assert "then does not tell in which rounds cores were slowed (arithmetic)" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def walked(made: Run, ns: int, at: Mapping[int, int] | None = None, id: str = "1") -> Run:
+    """The run, as if walks through its caches took so long, in some rounds otherwise, with a new one every 4 rounds."""
+    return replace(
+        made,
+        id=id,
+        measurements=tuple(
+            replace(
+                one,
+                turns=tuple(
+                    replace(turn, cache_ns=(ns, (at or {}).get(turn.round, ns) + turn.round // 4)) for turn in one.turns
+                ),
+            )
+            for one in made.measurements
+        ),
+    )
 
 
 def test_runs_with_a_cache_of_another_speed_are_not_compared(tmp_path: Path) -> None:
     old, like, other, silent = (tmp_path / name for name in ("old", "like", "other", "silent"))
     made = run(known("onnx", 4000), known("int8", 1000))
-    write(read_as(made, "old", cache_ns=(110_000, 112_000)), old)
-    write(read_as(made, "like", cache_ns=(125_000, 110_000)), like)
-    write(read_as(made, "other", cache_ns=(110_000, 190_000)), other)
+    write(walked(made, 110_000, id="old"), old)
+    write(walked(made, 125_000, id="like"), like)
+    write(walked(made, 190_000, id="other"), other)
     write(read_as(made, "silent"), silent)
     assert not compare(old, like).is_worse
     assert not compare(silent, other).is_worse, "what one does not tell is not known to differ"
-    with pytest.raises(InputError, match=r"speed of the caches: 0\.11 ms for a fixed piece of work then, 0\.19 ms now"):
+    with pytest.raises(InputError, match=r"\(cache\): 0\.11 ms for a fixed piece of work then, 0\.19 ms now"):
         compare(old, other)
+    few = read_as(made, "few", cache_ns=(190_000, 190_000))
+    assert differences(walked(made, 110_000), few) == (), "a walk or two tell nothing"
+
+
+def test_runs_whose_cores_lay_apart_are_not_compared() -> None:
+    made = run(known("onnx", 4000), known("int8", 1000))
+    near, apart = (read_as(made, "", transfer_ns=(ns, ns)) for ns in (9_000, 32_000))
+    (told,) = differences(near, apart)
+    assert told.startswith("speed of the cores (transfers): 0.009 ms for a fixed piece of work then, 0.032 ms now")
+
+
+def test_what_is_typical_is_so_of_undisturbed_turns() -> None:
+    made = run(known("onnx", 4000, range(0, 40, 2)), known("int8", 1000, range(0, 40, 2)))
+    assert typical_ns(made)["arithmetic"] == pytest.approx(USUAL_NS, rel=0.001)
+    first, second = range(20), range(20, 40)
+    torn = [
+        replace(one, turns=tuple(replace(turn, core_ns=(slow(turn, first), slow(turn, second))) for turn in one.turns))
+        for one in made.measurements
+    ]
+    alternating = replace(made, measurements=tuple(torn))
+    assert len(judge_of(alternating).slowed) == 80, "first one core, then the other"
+    assert USUAL_NS <= typical_ns(alternating)["arithmetic"] <= SLOW_NS
+
+
+def slow(turn: Turn, rounds: Container[int]) -> int:
+    return SLOW_NS if turn.round in rounds else USUAL_NS
 
 
 def test_rounds_in_which_others_filled_the_cache_are_left_out() -> None:
     filled = range(0, 40, 3)
-    onnx, int8 = known("onnx", 4000), known("int8", 1000, filled, 1.7)
-    made = run(
-        *(
-            replace(
-                one,
-                turns=tuple(
-                    replace(
-                        turn, core_ns=(USUAL_NS, USUAL_NS), cache_ns=(450_000 if turn.round in filled else 110_000,) * 2
-                    )
-                    for turn in one.turns
-                ),
-            )
-            for one in (onnx, int8)
-        )
-    )
-    ratio = judge_of(made).ratio(*reversed(made.measurements))
+    made = run(known("onnx", 4000), slower_calls(known("int8", 1000), filled, 1.7))
+    made = walked(made, 110_000, dict.fromkeys(filled, 450_000))
+    onnx, int8 = made.measurements
+    ratio = judge_of(made).ratio(int8, onnx)
     assert ratio is not None
     assert ratio.value == pytest.approx(4.0, rel=0.01)
     (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
-    assert "in 14 of 40 rounds of onnx a core or its cache was 1.4 times" in found.text
+    assert "in 14 of 40 rounds of int8 cores were slower than in the others (cache in 14)" in found.text
+
+
+def test_rounds_in_which_cores_lay_apart_are_left_out() -> None:
+    apart = range(10, 30)
+    made = run(known("onnx", 4000), slower_calls(known("int8", 1000), apart, 1.7))
+    made = replace(
+        made,
+        measurements=tuple(
+            replace(
+                one,
+                turns=tuple(
+                    replace(turn, transfer_ns=(9_000, 30_000 if turn.round in apart else 10_000)) for turn in one.turns
+                ),
+            )
+            for one in made.measurements
+        ),
+    )
+    onnx, int8 = made.measurements
+    ratio = judge_of(made).ratio(int8, onnx)
+    assert ratio is not None
+    assert ratio.value == pytest.approx(4.0, rel=0.01)
+    (found,) = (one for one in cautions.after(made) if one.kind == "slowed cores")
+    assert "in 20 of 40 rounds of int8 cores were slower than in the others (transfers in 20)" in found.text
+
+
+def slower_calls(measurement: Measurement, rounds: Container[int], factor: float) -> Measurement:
+    """As if nothing but its calls told that something slowed it."""
+    return replace(
+        measurement,
+        turns=tuple(
+            replace(turn, calls_ns=tuple(tuple(round(ns * factor) for ns in calls) for calls in turn.calls_ns))
+            if turn.round in rounds
+            else turn
+            for turn in measurement.turns
+        ),
+    )
+
+
+def test_rounds_that_the_reference_had_no_turn_in_are_not_called_disturbed() -> None:
+    """A run was killed in the middle of a round, and gone on with."""
+    onnx, int8 = known("onnx", 4000), known("int8", 1000)
+    made = run(replace(onnx, turns=onnx.turns[:-1]), int8)
+    judge = judge_of(made)
+    assert [(one.rounds, one.clear_rounds) for one in rank(made).standings] == [(40, 40), (39, 39)]
+    assert rounds(rank(made)) == "40 rounds"
+    failed = judge_of(run(onnx, replace(int8, failure="its process ended")))
+    assert failed.standing(failed.run.measurements[1], None).clear_rounds == 0
+    assert len(judge.clear(int8, made.measurements[0])) == 39
+
+
+def test_of_a_lone_candidate_nothing_is_said_of_ratios() -> None:
+    (found,) = (one for one in cautions.after(run(known("onnx", 4000, range(20)))) if one.kind == "slowed cores")
+    assert found.text.endswith("(arithmetic in 20): times are of all.")
+
+
+def test_two_runs_are_compared_by_what_both_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both tell of neighbours, which count in neither; one alone tells of its cache."""
+    disturbed, filled = range(0, 40, 4), range(1, 40, 4)
+    onnx, int8 = known("onnx", 4000, disturbed, 1.2), known("int8", 1000, disturbed, 2.0)
+    then = run(onnx, int8, id="then")
+    now = walked(run(onnx, slower_calls(int8, filled, 1.01)), 110_000, dict.fromkeys(filled, 400_000), id="now")
+    write(then, tmp_path / "then")
+    write(now, tmp_path / "now")
+    (one,) = compare(tmp_path / "then", tmp_path / "now").compared
+    assert one.then.value == pytest.approx(4.0, rel=0.01)
+    assert one.now.value == pytest.approx(4.0, rel=0.02)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "then does not tell in which rounds cores were slowed (cache): in both, such rounds count" in said
 
 
 @can_choose_cores
 def test_walks_take_a_small_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, walked_at = [0], []
+    now, walked_at = [0], dict[int, list[int]]()
 
-    def reading(_cores: Sequence[int], work: Callable[[], int], _times: int) -> tuple[int, ...]:
+    def reading(core: int, work: Callable[[], int], _times: int) -> int:
         if work is yardstick._walk_ns:
-            walked_at.append(now[0])
+            walked_at.setdefault(core, []).append(now[0])
             now[0] += 5_000_000
-        return (1,)
+        return 1
 
-    monkeypatch.setattr("bench.yardstick._on_each", reading)
-    read = yardstick._Watch((0,), clock=lambda: now[0]).read
-    for _ in range(100):
-        assert read().cache_ns == (1,)
+    monkeypatch.setattr("bench.yardstick.held_to", nullcontext)
+    monkeypatch.setattr("bench.yardstick._on", reading)
+    read = yardstick._Watch((0, 1), clock=lambda: now[0]).read
+    for _ in range(150):
+        assert read().cache_ns == (1, 1)
         now[0] += 60_000_000
-    assert len(walked_at) == 3
-    assert 5_000_000 * len(walked_at) <= 1.1 * WALK_SHARE * now[0]
+    assert [len(times) for times in walked_at.values()] == [3, 3], "both at first, then one after the other"
+    taken_ns = 5_000_000 * sum(map(len, walked_at.values()))
+    assert taken_ns <= 1.5 * WALK_SHARE * now[0]
 
 
 @can_choose_cores
@@ -289,17 +418,17 @@ def test_a_run_reads_its_cores_around_every_turn(
 ) -> None:
     path, read = tmp_path / "bench.jsonl", []
 
-    def reading(cores: Sequence[int], work: Callable[[], int], _times: int) -> tuple[int, ...]:
+    def reading(core: int, work: Callable[[], int], _times: int) -> int:
         if work is yardstick._walk_ns:
-            return (7,)
-        read.append(tuple(cores))
-        return (len(read),)
+            return 7
+        read.append(core)
+        return len(read)
 
-    monkeypatch.setattr("bench.yardstick._on_each", reading)
+    monkeypatch.setattr("bench.yardstick._on", reading)
     bench([text_onnx], options=Options(threads=1, time_budget_s=0.3), results_path=path)
     (found,) = read_results(path)
     assert found.conditions.pinned_cores is not None
     (one,) = found.measurements
-    assert set(read) == {found.conditions.pinned_cores}
+    assert set(read) == {*found.conditions.pinned_cores}
     assert [turn.core_ns for turn in one.turns] == [(number,) for number in range(2, len(read) + 1, 2)]
     assert {turn.cache_ns for turn in one.turns} == {(7,)}
