@@ -8,10 +8,10 @@ from statistics import fmean, median
 import numpy as np
 
 from bench import plan, statistics, timed
+from bench.disturbance import KINDS, LEAST_CLEAR
 from bench.intervals import LEAST_PROCESSES, PROCESS_SPREAD, Z
 from bench.leaderboard import self_check
 from bench.standing import Judge, judge_of
-from bench.yardstick import KINDS, LEAST_CLEAR
 from ftc.measurement import Caution, Conditions, Measurement, Run
 
 BUSY_SHARE = 0.15

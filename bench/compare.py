@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import alike, yardstick
+from bench import alike, disturbance
 from bench.intervals import Ratio
 from bench.leaderboard import rank, self_check
 from bench.name import Name
@@ -100,7 +100,7 @@ def compare(old: Path, new: Path) -> Comparison:
             f"the last run of {old} and that of {new} are the same, of {now.started}: "
             "measure the newer release first, with ftc bench --data FILE."
         )
-    different = (*alike.differences(then.conditions, now.conditions), *yardstick.differences(then, now))
+    different = (*alike.differences(then.conditions, now.conditions), *disturbance.differences(then, now))
     if different:
         listed = "\n".join(f"  {line}" for line in different)
         raise InputError(f"{old} and {new} were made under unlike conditions and cannot be compared:\n{listed}")
@@ -134,7 +134,7 @@ def compare(old: Path, new: Path) -> Comparison:
 
 def _judges(then: Run, now: Run, old: Path, new: Path) -> tuple[Judge, Judge]:
     """Of both runs, by the same kind of rounds: undisturbed in what both tell of their cores."""
-    told = {old: yardstick.told(then), new: yardstick.told(now)}
+    told = {old: disturbance.told(then), new: disturbance.told(now)}
     common = [kind for kind in told[old] if kind in told[new]]
     for run, path, blind in ((then, old, new), (now, new, old)):
         alone = [kind for kind in told[path] if kind not in common]

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench import agreement, intervals, plan, statistics
 from bench.agreement import Collapse, Drop
+from bench.disturbance import KINDS, LEAST_CLEAR, Kind, slowed
 from bench.intervals import Ratio, Rounds
-from bench.yardstick import KINDS, LEAST_CLEAR, Kind, slowed
 from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
@@ -86,7 +86,7 @@ class Judge:
 
     :param float_onnx: the float ONNX export, what speed is compared with
     :param root: the checkpoint, what accuracy is compared with
-    :param slowed: turns around which a core was slowed, by the candidate's id and the round (see `bench.yardstick`)
+    :param slowed: turns around which a core was slowed, by the candidate's id and the round (see `bench.disturbance`)
     """
 
     run: Run

@@ -9,28 +9,20 @@ Of a virtual machine nothing shows what the hardware below it does meanwhile, an
 - The hypervisor moves cores about. Two that share such a cache at one moment may lie under two of them at the next, and
   what one has written takes the other three times as long to get. That slows short calls on several threads most.
 
-So rounds in which this happened are told from the others, by something that is no candidate, and ratios come from the
-others.
+So rounds in which this happened can be told from the others by something that is no candidate (`bench.disturbance`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
 
 import numpy as np
 
 from bench.cores import held_to
-from ftc.measurement import Run, Turn
-
-Kind = Literal["arithmetic", "cache", "transfers"]
-KINDS: tuple[Kind, ...] = ("arithmetic", "cache", "transfers")
-"""What of a core is read: a loop, a walk through more memory than its own caches hold, and a walk through what another
-core has just written."""
 
 STEPS = 4000
 """Of a loop: a tenth of a millisecond, in which a core with a neighbour shows what it lacks as in a second."""
@@ -47,9 +39,6 @@ PASSES = 8
 WALK_SHARE = 0.0025
 """Of the time, for these walks, which take 3 ms and more: a cache that others fill stays so for minutes."""
 
-LEAST_WALKS = 5
-"""Of a run, to tell anything by them."""
-
 TRANSFERRED_BYTES = 256 * 2**10
 """A quarter of what a core has for itself on the machine of the figures."""
 
@@ -57,20 +46,6 @@ LINE_BYTES = 64
 
 MOST_CORES = 4
 """That are read, far apart: a reading takes 0.5 ms of each, where it is slowed twice that, and a turn 70 ms."""
-
-CLEAR = 10
-"""Percentile of a core's readings in a run that it has when nothing slows it."""
-
-SLOWED: Mapping[Kind, float] = {"arithmetic": 1.4, "cache": 1.4, "transfers": 2.5}
-"""Times as long. A neighbour makes loops take 1.8 to 1.9 times as long, without one it is 1.15 at the most. Others in
-the cache make walks take 1.5 to 4 times as long, without them 19 of 20 are below 1.4. Transfers between two caches take
-3.3 times as long as within one, where 99 of 100 are below 2.5."""
-
-LEAST_CLEAR = 10
-"""Rounds that nothing disturbed, for ratios to come from them alone."""
-
-UNLIKE = 1.25
-"""Times as long, of what is typical of undisturbed rounds: by chance it differs by 7 % from one run to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,76 +108,6 @@ def slower(before: Reading, after: Reading) -> Reading:
         tuple(map(max, before.cache_ns, after.cache_ns)),
         tuple(map(max, before.transfer_ns, after.transfer_ns)),
     )
-
-
-def slowed(turns: Iterable[tuple[str, Turn]], kinds: Collection[Kind] = KINDS) -> frozenset[tuple[str, int]]:
-    """The turns around which a core was slower, in any of these ways, than when nothing disturbs it.
-
-    :param turns: those of a run, each with its candidate's id
-    :return: these ids and the numbers of the rounds
-    """
-    known = [(id, turn) for id, turn in turns if turn.core_ns]
-    are_slow = _are_slow([turn for _, turn in known], kinds)
-    return frozenset((known[place][0], known[place][1].round) for place in np.flatnonzero(are_slow))
-
-
-def slowness(turns: Sequence[Turn]) -> dict[Kind, np.ndarray]:
-    """For each kind how many times as long the slowest core took around each of the turns as when nothing disturbs it.
-
-    :param turns: those of a run that have readings
-    :return: of what all turns tell, (turns,)
-    """
-    return {kind: (of / np.percentile(of, CLEAR, axis=0)).max(axis=1) for kind, of in _readings(turns).items()}
-
-
-def told(run: Run) -> tuple[Kind, ...]:
-    """What all turns of a run that were looked at have readings of."""
-    return tuple(_readings(_read_turns(run)))
-
-
-def typical_ns(run: Run) -> dict[Kind, float]:
-    """What each kind of work takes the slowest core around a typical undisturbed turn; if there is none, around any."""
-    turns = _read_turns(run)
-    counted = ~_are_slow(turns, KINDS)
-    if not counted.any():
-        counted[:] = True
-    return {kind: float(np.median(of[counted], axis=0).max()) for kind, of in _readings(turns).items()}
-
-
-def differences(then: Run, now: Run) -> tuple[str, ...]:
-    """What to say of two runs whose cores were not as fast when nothing disturbed them, as far as both tell it."""
-    before, after = typical_ns(then), typical_ns(now)
-    return tuple(
-        f"speed of the cores ({kind}): {before[kind] / 1e6:.3g} ms for a fixed piece of work then, "
-        f"{after[kind] / 1e6:.3g} ms now; measure both again, side by side"
-        for kind in KINDS
-        if kind in before and kind in after
-        if max(before[kind], after[kind]) > UNLIKE * min(before[kind], after[kind])
-    )
-
-
-def _are_slow(turns: Sequence[Turn], kinds: Collection[Kind]) -> np.ndarray:
-    are_slow = np.zeros(len(turns), bool)
-    for kind, times in slowness(turns).items():
-        if kind in kinds:
-            are_slow |= times > SLOWED[kind]
-    return are_slow
-
-
-def _read_turns(run: Run) -> list[Turn]:
-    return [turn for known in run.measurements for turn in known.turns if turn.core_ns]
-
-
-def _readings(turns: Sequence[Turn]) -> dict[Kind, np.ndarray]:
-    """Of each kind that all of the turns have, (turns, cores)."""
-    read: dict[Kind, list[tuple[int, ...]]] = {
-        "arithmetic": [turn.core_ns for turn in turns],
-        "cache": [turn.cache_ns for turn in turns],
-        "transfers": [turn.transfer_ns for turn in turns],
-    }
-    if len(set(read["cache"])) < LEAST_WALKS:
-        del read["cache"]
-    return {kind: np.array(of, np.float64) for kind, of in read.items() if of and all(of)}
 
 
 def _on(core: int, work_ns: Callable[[], int], times: int) -> int:

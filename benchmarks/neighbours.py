@@ -1,4 +1,4 @@
-"""What slowed cores and caches do to ratios: the rounds of a results file around which one was slowed, and the others.
+"""What slowed cores do to ratios: the rounds of a results file around which one was slowed, and the others.
 
 ftc bench FLOAT INT8 --data ROWS --threads 1 --time-budget 60 -o RESULTS && python benchmarks/neighbours.py RESULTS
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.disturbance import slowness, typical_ns
 from bench.standing import Judge, judge_of
-from bench.yardstick import slowness, typical_ns
 from ftc.measurement import Measurement
 from ftc.results_file import read_results
 

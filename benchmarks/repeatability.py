@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bench_runs import arguments, opened
 
+from bench.disturbance import differences, typical_ns
 from bench.leaderboard import rank
 from bench.options import Options
 from bench.run import bench
-from bench.yardstick import differences, typical_ns
 from ftc.artifact import Artifact
 from ftc.checkpoint import open_any
 from ftc.data import Dataset
