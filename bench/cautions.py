@@ -182,7 +182,7 @@ def _of_cores(judge: Judge, reference: Measurement) -> Iterator[Caution]:
     so = "ratios come from the others" if clear >= LEAST_CLEAR else "too few others for ratios, which are less certain"
     yield Caution(
         "slowed cores",
-        f"in {rounds - clear} of {rounds} rounds of {known.candidate.name} cores were slower than in the others "
+        f"in {rounds - clear} of {rounds} rounds of {known.candidate.name} cores were slower than undisturbed "
         f"({what}): {f'{so}; ' if others else ''}times are of all.",
         "Other work does this: of this machine, or, where it is virtual, of others on the same hardware. Measure when "
         "it is quiet.",

@@ -140,7 +140,10 @@ def _judges(then: Run, now: Run, old: Path, new: Path) -> tuple[Judge, Judge]:
         alone = [kind for kind in told[path] if kind not in common]
         if judge_of(run, alone).slowed:
             missing = ", ".join(alone)
-            caution(f"{blind} does not tell in which rounds cores were slowed ({missing}): in both, such rounds count.")
+            caution(
+                f"{blind} has no readings, or too few, to tell in which rounds cores were slowed ({missing}): in both, "
+                "such rounds count. Measure it again with a longer --time-budget."
+            )
     return judge_of(then, common), judge_of(now, common)
 
 

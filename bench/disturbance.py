@@ -49,23 +49,23 @@ def slowness(turns: Sequence[Turn]) -> dict[Kind, np.ndarray]:
     """For each kind how many times as long the slowest core took around each of the turns as when nothing disturbs it.
 
     :param turns: those of a run that have readings
-    :return: of what all turns tell, (turns,)
+    :return: (turns,), NaN for a turn without readings of that kind
     """
-    return {kind: (of / np.percentile(of, CLEAR, axis=0)).max(axis=1) for kind, of in _readings(turns).items()}
+    return {kind: (of / _clear_ns(of)).max(axis=1) for kind, of in _readings(turns).items()}
 
 
 def told(run: Run) -> tuple[Kind, ...]:
-    """What all turns of a run that were looked at have readings of."""
+    """What a run has enough readings of."""
     return tuple(_readings(_read_turns(run)))
 
 
 def typical_ns(run: Run) -> dict[Kind, float]:
-    """What each kind of work takes the slowest core around a typical undisturbed turn; if there is none, around any."""
-    turns = _read_turns(run)
-    counted = ~_are_slow(turns, KINDS)
-    if not counted.any():
-        counted[:] = True
-    return {kind: float(np.median(of[counted], axis=0).max()) for kind, of in _readings(turns).items()}
+    """What each kind of work typically takes the slowest core while nothing slows it at that."""
+    typical = {}
+    for kind, of in _readings(_read_turns(run)).items():
+        undisturbed = np.where(of <= SLOWED[kind] * _clear_ns(of), of, np.nan)
+        typical[kind] = float(np.nanmedian(undisturbed, axis=0).max())
+    return typical
 
 
 def differences(then: Run, now: Run) -> tuple[str, ...]:
@@ -92,13 +92,24 @@ def _read_turns(run: Run) -> list[Turn]:
     return [turn for known in run.measurements for turn in known.turns if turn.core_ns]
 
 
+def _clear_ns(readings: np.ndarray) -> np.ndarray:
+    """What each core takes when nothing disturbs it: (turns, cores) in, (cores,) out."""
+    clear: np.ndarray = np.nanpercentile(readings, CLEAR, axis=0)
+    return clear
+
+
 def _readings(turns: Sequence[Turn]) -> dict[Kind, np.ndarray]:
-    """Of each kind that all of the turns have, (turns, cores)."""
+    """Of each kind of which there are enough, (turns, cores), NaN where a turn of an earlier version has none."""
     read: dict[Kind, list[tuple[int, ...]]] = {
         "arithmetic": [turn.core_ns for turn in turns],
         "cache": [turn.cache_ns for turn in turns],
         "transfers": [turn.transfer_ns for turn in turns],
     }
-    if len(set(read["cache"])) < LEAST_WALKS:
+    if len({walked for walked in read["cache"] if walked}) < LEAST_WALKS:
         del read["cache"]
-    return {kind: np.array(of, np.float64) for kind, of in read.items() if of and all(of)}
+    cores = {kind: max(map(len, of), default=0) for kind, of in read.items()}
+    return {
+        kind: np.array([known or (np.nan,) * cores[kind] for known in of], np.float64)
+        for kind, of in read.items()
+        if cores[kind]
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import alike, cores
+from bench import alike, cores, yardstick
 from bench.log import Log
 from ftc.console import say
 from ftc.errors import InputError
@@ -72,6 +72,9 @@ def _different(run: Run, start: RunBegun) -> tuple[str, ...]:
         different.append("the grid of batch sizes and lengths")
     if gone := cores.lost(run.conditions.pinned_cores):
         different.append(f"cores that candidates were held to: this process may not use {', '.join(map(str, gone))}")
+    read = {len(turn.core_ns) for known in run.measurements for turn in known.turns if turn.core_ns}
+    if run.conditions.pinned_cores and read - {len(yardstick.read_of(run.conditions.pinned_cores))}:
+        different.append("version of ftc: it looked at other cores")
     if run.max_drop_points != start.max_drop_points:
         different.append(f"--max-drop: {run.max_drop_points / 100:g} then, {start.max_drop_points / 100:g} now")
     return tuple(different)

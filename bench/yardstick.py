@@ -65,9 +65,12 @@ class Reading:
 
 def watch(cores: Sequence[int] | None) -> Callable[[], Reading]:
     """What reads how fast these cores are, one after another; of cores that cannot be chosen, nothing."""
-    if cores is None:
-        return Reading
-    return _Watch(tuple(cores)[:: -(-len(cores) // MOST_CORES)]).read
+    return _Watch(read_of(cores)).read if cores is not None else Reading
+
+
+def read_of(cores: Sequence[int]) -> tuple[int, ...]:
+    """Those of the cores that are read."""
+    return tuple(cores)[:: -(-len(cores) // MOST_CORES)]
 
 
 @dataclass(slots=True)

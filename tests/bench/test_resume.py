@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,21 @@ def test_cores_that_may_not_be_used_any_more_are_another_condition(text_onnx: Ar
     path.write_text("\n".join([json.dumps(begun, separators=(",", ":")), *lines[:-1]]) + "\n")
     with pytest.raises(InputError, match="cores that candidates were held to: this process may not use 4095"):
         bench([text_onnx], options=QUICK, results_path=path, resumed=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not let a process choose its cores")
+def test_a_run_in_which_other_cores_were_read_is_not_gone_on_with(
+    text_onnx: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier version did, of many: the file would hold turns that no reader takes."""
+    path = tmp_path / "b.jsonl"
+    bench([text_onnx], options=QUICK, results_path=path)
+    interrupted = path.read_text().splitlines()[:-2]
+    path.write_text("\n".join(interrupted) + "\n")
+    monkeypatch.setattr("bench.yardstick.read_of", lambda cores: (*cores, 4095))
+    with pytest.raises(InputError, match="version of ftc: it looked at other cores"):
+        bench([text_onnx], options=QUICK, results_path=path, resumed=True)
+    assert path.read_text().splitlines() == interrupted
 
 
 def test_a_file_of_the_users_is_not_written_into(text_onnx: Artifact, text_data: Dataset, tmp_path: Path) -> None:
