@@ -32,13 +32,14 @@ def remarks(board: Leaderboard) -> list[str]:
 def empty(board: Leaderboard) -> list[str]:
     """Why cells of the table are empty."""
     timed = [standing for standing in board.standings if standing.p50_ns is not None]
+    ran_out = board.precision is None or any(found.kind == "too few samples" for found in board.cautions)
+    more = "a longer --time-budget" if ran_out else "a finer --precision, and time for it"
     remarks = []
     for percentile, known in ((90, [s.p90_ns for s in timed]), (99, [s.p99_ns for s in timed])):
         if any(value is None for value in known):
             fewest = min(standing.samples for standing in timed)
             remarks.append(
-                f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; "
-                "give a longer --time-budget, or a finer --precision"
+                f"no p{percentile}: it needs at least {floor(percentile)} samples, there are {fewest}; give {more}"
             )
     # of what was interrupted neither is known
     on_gpu = [s for s in timed if s.candidate.variant is not None and s.peak_rss_bytes is not None]

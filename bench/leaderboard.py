@@ -13,6 +13,9 @@ from ftc.measurement import Candidate, Caution, Conditions, Measurement, Run
 _PLACES: dict[Verdict, int] = {
     "winner": 0,
     "slower": 1,
+    "no difference": 1,
+    "not chosen": 1,
+    "not compared": 1,
     "over the bound": 2,
     "over budget": 2,
     "refused": 2,

@@ -15,10 +15,21 @@ from bench.intervals import Ratio, Rounds
 from ftc.measurement import Arrivals, Candidate, Cell, Measurement, Run
 
 Verdict = Literal[
-    "winner", "slower", "over budget", "over the bound", "accuracy unknown", "refused", "self-check", "failed"
+    "winner",
+    "slower",
+    "no difference",
+    "not chosen",
+    "not compared",
+    "over budget",
+    "over the bound",
+    "accuracy unknown",
+    "refused",
+    "self-check",
+    "failed",
 ]
-"""`refused` is what a search says of a candidate that breaks one of its limits, and what candidates are in a run whose
-self-check did not pass."""
+"""`slower` was shown to be; of `no difference` none was shown; `not chosen` is faster than a winner that was chosen by
+something else. `refused` is what a search says of a candidate that breaks one of its limits, and what candidates are in
+a run whose self-check did not pass."""
 
 _ROUNDING = 1e-9
 """Points; a drop of just the budget is inside it."""
@@ -316,13 +327,13 @@ class Judge:
         ratio = self.ratio(measurement, winner)
         name = winner.candidate.name
         if ratio is None:
-            return "slower", f"not compared with {name}: too few rounds in common"
+            return "not compared", f"not compared with {name}: too few rounds in common"
         if ratio.is_slower:
             return "slower", f"slower than {name}: {ratio}"
         if ratio.is_faster:
             why = "not what the search looked for" if self.run.choice else "which was not shown against the reference"
-            return "slower", f"faster than {name}: {ratio}, {why}"
-        return "slower", f"no difference shown to {name}: {ratio}"
+            return "not chosen", f"faster than {name}: {ratio}, {why}"
+        return "no difference", f"no difference shown to {name}: {ratio}"
 
 
 def judge_of(run: Run, kinds: Sequence[Kind] = KINDS) -> Judge:

@@ -14,10 +14,10 @@ from bench.standing import Standing, Verdict
 from ftc.console import counted
 from ftc.measurement import Cell
 
-_SAID: tuple[Verdict, ...] = ("slower", "failed")
-"""Verdicts that their reasons begin with, or put more exactly: "no difference shown" is one of the slower."""
+_SAID: tuple[Verdict, ...] = ("slower", "no difference", "not compared", "failed")
+"""Verdicts that their reasons begin with."""
 
-_LOST: tuple[Verdict, ...] = ("slower", "self-check")
+_LOST: tuple[Verdict, ...] = ("slower", "no difference", "not chosen", "not compared", "self-check")
 """Verdicts on candidates that nothing is wrong with."""
 
 

@@ -235,5 +235,12 @@ def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
     )
     refused(ftc(*bench[:2], *gate, cwd=tmp_path), "PATHS does not go with --compare")
     refused(ftc(*bench, "--resume", "-o", tmp_path / "old.jsonl", cwd=tmp_path), "measured to its end")
+    refused(ftc("bench", "--resume", "-o", "no.jsonl", cwd=tmp_path), "no.jsonl does not exist", "-o")
+    interrupted = [line for line in lines if line["kind"] not in ("closed", "ended")]
+    (tmp_path / "cut.jsonl").write_text("".join(json.dumps(line) + "\n" for line in interrupted))
+    run = ("--time-budget", "0.3", "--threads", "1", "-o", tmp_path / "cut.jsonl")
+    gone_on = ftc("bench", "--resume", *run, cwd=tmp_path)
+    assert gone_on.returncode == 0, "what that run measured need not be named: " + gone_on.stderr
+    assert "going on with the run of" in gone_on.stderr
     refused(ftc(*bench, "--precision", "x", cwd=tmp_path), "give a percentage")
     refused(ftc(*bench, "--scenario", "server", cwd=tmp_path), "--rate", "--latency-bound")
