@@ -40,7 +40,10 @@ def select(
     family, files = _apart(_unique(chosen))
     _check_one_root(family)
     if family:
-        roots = tuple(artifact for artifact in family if artifact.manifest.is_root) or _root_of(family[0], root)
+        named = tuple(artifact for artifact in family if artifact.manifest.is_root)
+        roots = named or _root_of(family[0], root)
+        if paths and not named and roots:
+            say(f"{roots[0].path}, which the others were made of, is measured as well: drops are taken to it")
         family = (*roots, *(artifact for artifact in family if not artifact.manifest.is_root))
     elif len(files) > 1:
         say(f"all were made elsewhere: {files[0].manifest.name}, the first named, is what the others are compared with")

@@ -47,11 +47,19 @@ def to_json(board: Leaderboard) -> str:
     return TypeAdapter(Leaderboard).dump_json(board, indent=2).decode()
 
 
-def show(board: Leaderboard, artifacts: Path | None, console: Console | None = None, *, is_kept: bool = True) -> None:
+def show(
+    board: Leaderboard,
+    artifacts: Path | None,
+    console: Console | None = None,
+    *,
+    is_kept: bool = True,
+    with_cells: bool = False,
+) -> None:
     """Print the table, the winner, why the others lost, the conditions, and what to do next.
 
     :param artifacts: where a winner is packaged from; None to leave the next step to the caller
     :param is_kept: whether the run is the ranking of these artifacts; else the winner must be named
+    :param with_cells: whether each cell is told of even where there are no others than latency's and throughput's
     """
     console = console or Console()
     if not console.is_terminal:
@@ -63,7 +71,7 @@ def show(board: Leaderboard, artifacts: Path | None, console: Console | None = N
         console.print(Text(f"winner  {line}" if won else f"        {line}"), soft_wrap=True)
     remarks = [f"no winner: {board.reason}"] if board.winner is None else []
     remarks += described.remarks(board)
-    if board.conditions.is_grid:
+    if board.conditions.is_grid or with_cells:
         console.print(_grid(board))
     for remark in remarks:
         console.print(Text(remark), soft_wrap=True)

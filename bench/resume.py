@@ -39,7 +39,7 @@ def log(start: RunBegun, path: Path) -> Log:
     """The log of the last run in a results file, if that run is the one that would begin now.
 
     :param start: how the run would begin now
-    :raises InputError: if there is none, it was not interrupted, or it was of other candidates or under other conditions
+    :raises InputError: if there is none, it was not interrupted, or of other candidates, or under other conditions
     """
     run = _interrupted(path)
     different = _different(run, start)

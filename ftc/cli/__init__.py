@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -30,7 +30,16 @@ from ftc.extras import explain
 from ftc.quiet import quiet_exit
 from ftc.temporary import own_temporary_directory
 
+_KEPT = (
+    "nothing half-made has a final name. The same command starts again; a training or a search goes on, and so does a "
+    "bench with --resume."
+)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class _Terminated(SystemExit):
+    """By SIGTERM."""
 
 
 class FtcGroup(click.Group):
@@ -57,11 +66,9 @@ class FtcGroup(click.Group):
                 raise
             fail(str(missing), missing.exit_code)
         except KeyboardInterrupt:
-            fail(
-                "interrupted; nothing half-made has a final name. The same command starts again; a training or a "
-                "search goes on, and so does a bench with --resume.",
-                130,
-            )
+            fail(f"interrupted; {_KEPT}", 130)
+        except _Terminated as terminated:
+            fail(f"terminated; {_KEPT}", terminated.args[0])
 
 
 def fail(message: str, exit_code: int) -> None:
@@ -98,9 +105,13 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     if not verbose:
         os.environ.setdefault("TQDM_DISABLE", "1")  # read when it is imported, by whatever comes first
         quiet_exit()
-    # so that a terminated run cleans up after itself like an interrupted one
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _terminate)
     context.with_resource(own_temporary_directory())
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Let a terminated run clean up after itself like an interrupted one."""
+    raise _Terminated(128 + number)
 
 
 _COMMANDS = (

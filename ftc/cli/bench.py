@@ -279,7 +279,7 @@ def bench(
     if as_json:
         click.echo(to_json(board))
     else:
-        show(board, artifacts, is_kept=path == kept)
+        show(board, artifacts, is_kept=path == kept, with_cells=bool(batch_sizes or lengths))
     if store is not None:
         _track(board, path, store)
     if board.self_check is not None and not board.self_check.passed:

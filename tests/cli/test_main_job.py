@@ -136,6 +136,7 @@ def test_stopped_in_the_middle_it_leaves_nothing_and_the_same_command_then_succe
     _, stderr = process.communicate(timeout=60)
     assert process.returncode in (130, 143)
     assert "Traceback" not in stderr
+    assert f"Error: {'interrupted' if number == signal.SIGINT else 'terminated'}; nothing half-made" in stderr
     assert list(tmp_path.iterdir()) == []
     assert ftc("export", text_checkpoint, "-o", "out", cwd=tmp_path).returncode == 0
 
@@ -239,8 +240,9 @@ def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
     interrupted = [line for line in lines if line["kind"] not in ("closed", "ended")]
     (tmp_path / "cut.jsonl").write_text("".join(json.dumps(line) + "\n" for line in interrupted))
     run = ("--time-budget", "0.3", "--threads", "1", "-o", tmp_path / "cut.jsonl")
-    gone_on = ftc("bench", "--resume", *run, cwd=tmp_path)
+    gone_on = ftc("bench", "--resume", *run, "--batch-sizes", "1,8", cwd=tmp_path)
     assert gone_on.returncode == 0, "what that run measured need not be named: " + gone_on.stderr
     assert "going on with the run of" in gone_on.stderr
+    assert "batch 8" in gone_on.stdout, "asked for by name, though it is what throughput is told of"
     refused(ftc(*bench, "--precision", "x", cwd=tmp_path), "give a percentage")
     refused(ftc(*bench, "--scenario", "server", cwd=tmp_path), "--rate", "--latency-bound")
