@@ -62,17 +62,17 @@ class Source:
         :raises InputError: if they cannot be read, have no labels, are too few, or are not those they must be
         """
         data = self.load(root)
-        repeated = leaking = 0
+        final, repeated, leaking = None, 0, 0
         if TASKS.load(root.manifest.task).modality == "text":  # each process of a search would look at all images
-            judges = [] if self.apart_from is None else [self._loaded(self.apart_from, self.apart_split, root)]
-            found = deduplicated(data, judges)
+            if self.apart_from is not None:
+                final = self._loaded(self.apart_from, self.apart_split, root)
+            found = deduplicated(data, [] if final is None else [final])
             data, repeated, leaking = found.data, found.repeated, found.leaking
         if len(data) < LEAST_ROWS:
             raise InputError(
                 f"{self.path} has {counted(len(data), 'row')}; a search tunes on some, judges with others, and needs "
                 f"at least {LEAST_ROWS}."
             )
-        final = None
         if self.final:
             final, rest = data.split(max(1, min(MOST_JUDGING, round(self.final * len(data)))), self.seed + 1)
             assert rest is not None, "a part of the rows is not all of them"
@@ -99,7 +99,7 @@ class Parts:
 
     :param tuning: to prune, distil and calibrate with
     :param judging: to choose with
-    :param final: for the final score; None where other data gives it
+    :param final: for the final score; None where it is other images, which nothing here looks at
     :param repeated: texts that were left out because an earlier one is the same
     :param leaking: texts that were left out because they are among those of the final score
     """

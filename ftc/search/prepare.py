@@ -134,14 +134,11 @@ def prepare(
     if parts.repeated:
         say(f"left out of {data}, repeating an earlier row: {parts.repeated}")
     if final is None:
-        scored = parts.final
         caution(
             f"no rows for the final score alone: {len(parts.final or ())} of {data} were set apart. If the checkpoint "
             "was trained on these rows, drops may be others on new ones; --eval takes rows that it has never seen."
         )
-    else:
-        scored = Source(str(final), source.columns, final_split).load(root)
-    assert scored is not None, "rows are set apart where none are given"
+    scored = parts.final if parts.final is not None else Source(str(final), source.columns, final_split).load(root)
     if final is not None and _base(scored) == _base(parts.tuning):
         raise InputError(
             f"{data} and {final} hold the same rows: the final score must come from rows that tuned nothing."

@@ -134,6 +134,7 @@ def test_few_rows_are_said_to_tell_little(prepare: Prepare, capsys: pytest.Captu
     told = capsys.readouterr().err
     assert "data.tsv judge, a tenth of all: one of them weighs 5.0 points" in told
     assert "final.tsv give the final score: one of them weighs 2.0 points" in told
+    assert told.count("final.tsv: text = ") == 1, "what was read once is told once"
 
 
 def test_splits_are_of_the_data_they_are_named_for(prepare: Prepare, tmp_path: Path) -> None:
