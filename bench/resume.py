@@ -16,32 +16,24 @@ from ftc.results_file import read_results
 def check(path: Path | None) -> None:
     """:raises InputError: if there is no results file to go on with"""
     if path is None or not path.is_file():
-        absent = f"{path} does not exist" if path is not None else "no results are kept here"
+        absent = f"{path} is no file" if path is not None else "no results are kept here"
         raise InputError(
             f"there is nothing to go on with: {absent}. Name the file of that run with -o, or leave --resume out."
         )
-
-
-def measured(path: Path) -> tuple[Path, ...]:
-    """What the last run in a results file measured, if all of it is where it was; else nothing.
-
-    The checkpoint is left out if others are there: it is found through them, wherever it is now.
-
-    :raises InputError: if there is no such file, or its last run was not interrupted
-    """
-    run = _interrupted(path)
-    places = {Path(one.candidate.path): one.candidate.artifact_id == run.root_id for one in run.measurements}
-    paths = tuple(place for place, is_root in places.items() if not is_root) or tuple(places)
-    return paths if all(one.exists() for one in paths) else ()
 
 
 def log(start: RunBegun, path: Path) -> Log:
     """The log of the last run in a results file, if that run is the one that would begin now.
 
     :param start: how the run would begin now
-    :raises InputError: if there is none, it was not interrupted, or of other candidates, or under other conditions
+    :raises InputError: if the last run was not interrupted, or it was of other candidates or under other conditions
     """
-    run = _interrupted(path)
+    runs = read_results(path)
+    if not runs:
+        raise InputError(f"{path} holds no run to go on with: leave --resume out.")
+    if runs[-1].ended:
+        raise InputError(f"the last run in {path} was measured to its end: leave --resume out for a new one.")
+    run = runs[-1]
     different = _different(run, start)
     if different:
         listed = "\n".join(f"  {line}" for line in different)
@@ -62,16 +54,6 @@ def has_failed(known: Measurement, limit_s: float) -> bool:
     :param limit_s: what it may take for one answer
     """
     return known.failure is not None and (known.hung_after_s is None or limit_s <= known.hung_after_s)
-
-
-def _interrupted(path: Path) -> Run:
-    check(path)
-    runs = read_results(path)
-    if not runs:
-        raise InputError(f"{path} holds no run to go on with: leave --resume out.")
-    if runs[-1].ended:
-        raise InputError(f"the last run in {path} was measured to its end: leave --resume out for a new one.")
-    return runs[-1]
 
 
 def _different(run: Run, start: RunBegun) -> tuple[str, ...]:

@@ -45,6 +45,10 @@ class ParityError(RunError):
     """A float export differs from its parent by more than the tolerance."""
 
 
+class Terminated(SystemExit):
+    """The process was told to end, by SIGTERM; its argument is the exit code."""
+
+
 def installing(extra: str) -> str:
     """The command that adds an extra, at the versions that were tested together, from the checkout of `ftc`."""
     return f"pip install -c constraints.txt -e '.[{extra}]'"

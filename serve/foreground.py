@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ftc.console import caution, say, verbosity
-from ftc.errors import RunError
+from ftc.errors import RunError, Terminated
 from serve import access, store
 from serve.bundle import Settings, form_of
 from serve.context import stage
@@ -59,7 +59,7 @@ def serve_forever(target: str | None, host: str, port: int, settings: Settings) 
                 )
                 say(f"ready at {server.url} (Ctrl-C ends it); try:\n  {example}")
                 code = server.process.wait()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Terminated):
                 say("stopping, when what was accepted is answered; Ctrl-C again ends it at once")
                 return
             raise RunError(f"the service ended by itself with code {code}")

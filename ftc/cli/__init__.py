@@ -25,7 +25,7 @@ from ftc.cli.quantize import quantize
 from ftc.cli.report import report
 from ftc.cli.serve import serve
 from ftc.console import plain, verbosity
-from ftc.errors import FtcError
+from ftc.errors import FtcError, Terminated
 from ftc.extras import explain
 from ftc.quiet import quiet_exit
 from ftc.temporary import own_temporary_directory
@@ -36,10 +36,6 @@ _KEPT = (
 )
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class _Terminated(SystemExit):
-    """By SIGTERM."""
 
 
 class FtcGroup(click.Group):
@@ -67,7 +63,9 @@ class FtcGroup(click.Group):
             fail(str(missing), missing.exit_code)
         except KeyboardInterrupt:
             fail(f"interrupted; {_KEPT}", 130)
-        except _Terminated as terminated:
+        except Terminated as terminated:
+            if verbosity.quiet:  # or one of several that train together, which are told to end when another has failed
+                raise
             fail(f"terminated; {_KEPT}", terminated.args[0])
 
 
@@ -111,7 +109,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
 
 def _terminate(number: int, frame: object) -> NoReturn:
     """Let a terminated run clean up after itself like an interrupted one."""
-    raise _Terminated(128 + number)
+    raise Terminated(128 + number)
 
 
 _COMMANDS = (

@@ -97,9 +97,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--self-check", is_flag=True, help="Measure the float baseline twice; ends with 3 unless no difference is shown."
 )
-@click.option(
-    "--resume", is_flag=True, help="Go on with the last run, which was interrupted; its PATHS need not be given."
-)
+@click.option("--resume", is_flag=True, help="Go on with the last run, which was interrupted.")
 @click.option(
     "--compare",
     type=options.DIRECTORY,
@@ -192,7 +190,6 @@ def bench(
     from bench.candidates import select
     from bench.report import show, to_json
     from bench.results import FILE_NAME, GPU_FILE_NAME
-    from bench.resume import measured
     from bench.run import Options
     from bench.run import bench as run
     from ftc.gpu import chosen
@@ -261,8 +258,6 @@ def bench(
         chosen()  # before anything is opened: without a GPU there is nothing to wait for
     declared = options.declared(task, labels, processor, tokenizer)
     store = _tracking(tracking_uri)
-    if resume and not paths:
-        paths = measured(output or kept)
     candidates = select(paths, artifacts, root, declared)
     dataset = options.load_data(data, candidates[0], need_labels=False, **columns) if data is not None else None
     if dataset is not None and dataset.labels is None:

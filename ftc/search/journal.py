@@ -17,7 +17,7 @@ from ftc.errors import InputError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Begun:
     request: Mapping[str, str | float | int | bool | None]
     plan: tuple[str, ...]
     kind: Literal["search"] = "search"
-    schema: Literal[2] = SCHEMA
+    schema: Literal[3] = SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

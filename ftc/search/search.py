@@ -127,8 +127,9 @@ class Search:
         A search that goes on is at another time: it would try what was left out, or leave out what was begun.
         """
         said = "there is time to try it" if is_time else "no time left to try it"
+        is_known = self.store.decided(_TIME + name) is not None
         decided = self.store.choose(_TIME + name, lambda: ((name,) if is_time else (), said, {}))
-        if not decided.choice:
+        if not (decided.choice or is_known):
             self.tell(f"no time left to try {name}")
         return bool(decided.choice)
 

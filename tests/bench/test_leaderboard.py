@@ -68,7 +68,7 @@ def test_faster_is_not_claimed_from_noise() -> None:
     int8 = next(s for s in board.standings if s.candidate.name == "int8")
     assert int8.ratio_to_float_onnx is not None
     assert int8.ratio_to_float_onnx.low < 1 < int8.ratio_to_float_onnx.high
-    assert int8.reason.startswith("no difference shown to onnx: 1.0")
+    assert (int8.verdict, int8.reason[:32]) == ("no difference", "no difference shown to onnx: 1.0")
 
 
 def test_without_a_float_export_the_checkpoint_is_the_reference() -> None:
@@ -168,7 +168,9 @@ def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     plenty = run(measurement("torch", 8_000_000), measurement("onnx", 4_000_000))
     assert "no p90" not in shown(plenty, tmp_path / "plenty")
     some = shown(plenty, tmp_path / "some")
-    assert "no p99: it needs at least 662 samples, there are 96; give a longer --time-budget, or a finer" in some
+    assert "no p99: it needs at least 662 samples, there are 96; give a longer --time-budget\n" in some
+    ends_sooner = shown(replace(plenty, precision=0.02), tmp_path / "sooner")
+    assert "there are 96; give a longer --time-budget and --precision none\n" in ends_sooner
     assert "8 timed, length 20 (median) to 50; percentiles are of repeated calls of these" in some
     few = [replace(known, turns=turns(8_000_000, calls=1)) for known in plenty.measurements]
     assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")

@@ -236,12 +236,11 @@ def test_bench_compares_with_an_older_release_and_its_exit_code_tells(
     )
     refused(ftc(*bench[:2], *gate, cwd=tmp_path), "PATHS does not go with --compare")
     refused(ftc(*bench, "--resume", "-o", tmp_path / "old.jsonl", cwd=tmp_path), "measured to its end")
-    refused(ftc("bench", "--resume", "-o", "no.jsonl", cwd=tmp_path), "no.jsonl does not exist", "-o")
+    refused(ftc(*bench, "--resume", "-o", "no.jsonl", cwd=tmp_path), "no.jsonl is no file", "-o")
     interrupted = [line for line in lines if line["kind"] not in ("closed", "ended")]
     (tmp_path / "cut.jsonl").write_text("".join(json.dumps(line) + "\n" for line in interrupted))
-    run = ("--time-budget", "0.3", "--threads", "1", "-o", tmp_path / "cut.jsonl")
-    gone_on = ftc("bench", "--resume", *run, "--batch-sizes", "1,8", cwd=tmp_path)
-    assert gone_on.returncode == 0, "what that run measured need not be named: " + gone_on.stderr
+    gone_on = ftc(*bench, "--resume", "-o", tmp_path / "cut.jsonl", "--batch-sizes", "1,8", cwd=tmp_path)
+    assert gone_on.returncode == 0, gone_on.stderr
     assert "going on with the run of" in gone_on.stderr
     assert "batch 8" in gone_on.stdout, "asked for by name, though it is what throughput is told of"
     refused(ftc(*bench, "--precision", "x", cwd=tmp_path), "give a percentage")

@@ -14,7 +14,7 @@ import pytest
 
 from ftc.temporary import own_temporary_directory
 
-# as the command line does it: a terminated process leaves through `sys.exit`
+# as the command line does it: a terminated process leaves by an exception
 WAITING = """
 import signal, sys, tempfile, time
 from ftc.temporary import own_temporary_directory

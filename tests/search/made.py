@@ -19,6 +19,7 @@ from ftc.preprocessing import TextPreprocessing
 from ftc.search import plan
 from ftc.search.bounds import Bounds
 from ftc.search.journal import Built, Journal, Judged, Timed
+from ftc.search.judging import SLACK_POINTS
 from ftc.search.links import Chain, digest, key, link
 from ftc.search.parts import Parts, Source
 from ftc.search.prepare import Planned
@@ -156,14 +157,15 @@ def know(
     size_bytes: int = 500,
     p50_ns: float = 1e6,
     at: float = 1.0,
-    verdict: Verdict | None = None,
+    spread_points: float = 2.0,
 ) -> None:
     """Put into a search's journal that a chain was built, judged and timed."""
     name, score = key(chain), 0.9 - points / 100
     made = sealed(one.planned.place / digest(name), one.planned.root, name, size_bytes)
     one.store.journal.add(Built(name, str(made.path), made.manifest.id, 1.0, at))
-    inside = points <= one.planned.request.max_drop_points
-    found = verdict or ("inside" if inside else "open")
-    one.store.journal.add(Judged(name, 100, points, points - 2, points + 2, score, found, 1.0, at))
+    limit = one.judging.allowed_points + SLACK_POINTS
+    low, high = points - spread_points, points + spread_points
+    verdict: Verdict = "hopeless" if low > limit else "inside" if high <= limit else "open"
+    one.store.journal.add(Judged(name, 100, points, low, high, score, verdict, 1.0, at))
     if ratio is not None:
         one.store.journal.add(Timed(name, ratio, ratio - 0.1, ratio + 0.1, p50_ns, 10**8, 1.0, at))

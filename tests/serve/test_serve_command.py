@@ -27,7 +27,9 @@ def _workers(process: psutil.Process) -> list[psutil.Process]:
 
 
 # killed outright, it can end nothing itself: on Linux the kernel tells the server
-ENDS = [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)] if sys.platform == "linux" else [(signal.SIGINT, 0)]
+ENDS = [(signal.SIGINT, 0), (signal.SIGTERM, 0)]
+if sys.platform == "linux":
+    ENDS.append((signal.SIGKILL, -signal.SIGKILL))
 
 
 @pytest.mark.parametrize(("end", "code"), ENDS)
