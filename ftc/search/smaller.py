@@ -42,8 +42,10 @@ _NEAR = 0.93
 _BEYOND = 1.5
 """Of the fastest shape's speed, if training should bring back even that: how much faster one is trained at most."""
 
-AIMS: Final = ("training", "training, once that is judged")
-"""The stages at which it is chosen what is trained: what was reckoned first may have lost more than was thought."""
+_AIM: Final = "training"
+"""The stage at which it is chosen what should be trained."""
+
+_SURE: Final = "one that is about as fast is shown to be inside the budget untrained"
 
 _TIME: Final = "training time"
 """The stage at which it is chosen for how long."""
@@ -127,22 +129,36 @@ class Smaller:
         """The shape that is trained, built and judged: the fastest that training should bring back into the budget.
 
         Where one that is inside it untrained is as fast, that one, unless the rows that judge show that it is inside.
-        What pruning loses grows between the speeds that were tried about as a line does; so what is reckoned by it is
-        judged, and reckoned with once more.
+        What is reckoned is judged before it is trained: if it has lost more than was thought, the fastest is taken that
+        has not.
 
         :return: it, None to train none; and all shapes that were tried by then
         """
-        aim, known = None, list(shapes)
-        for stage in AIMS:
-            aim = self._reckoned(stage, known, speeds)
-            if aim is None or aim in known:
-                break
-            self._look([aim])
-            known.append(aim)
-        return aim, known
+        aim = self._reckoned(shapes, speeds)
+        if aim is None or aim in shapes:
+            return aim, list(shapes)
+        self._look([aim])
+        known = [*shapes, aim]
+        able = [s for s in known if (lost := self._lost(s)) is not None and lost <= self._trainable_points]
+        if not able:
+            self.search.tell("no pruning is near enough to be trained back into the budget")
+            return None, known
+        fastest = max(able, key=lambda shape: shape.speedup)
+        if self._is_surely_inside(fastest):
+            self.search.tell(_SURE)
+            return None, known
+        return fastest, known
 
-    def _reckoned(self, stage: str, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
-        """What is to be trained by what is known of some shapes; it may be one of them."""
+    @property
+    def _trainable_points(self) -> float:
+        """What pruning may lose for training to bring it back into the budget."""
+        return self.search.judging.allowed_points / _TRAINING_LEAVES
+
+    def _reckoned(self, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
+        """What is to be trained by what is known of some shapes; it may be one of them.
+
+        What pruning loses grows between the speeds that were tried about as a line does.
+        """
         if all(self._lost(shape) is None for shape in shapes):
             # nothing is known of what pruning loses: nothing to choose by, and no choice to be written down
             store = self.search.store
@@ -152,9 +168,11 @@ class Smaller:
             return None
 
         def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            allowed = self.search.judging.allowed_points / _TRAINING_LEAVES
             numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
-            hopes = [_furthest(self._tried(shapes, depth), allowed, depth) for depth in {s.depth for s in shapes}]
+            hopes = [
+                _furthest(self._tried(shapes, depth), self._trainable_points, depth)
+                for depth in {s.depth for s in shapes}
+            ]
             best = max((hope for hope in hopes if hope is not None), default=None)
             if best is None:
                 return [], "no pruning is near enough to be trained back into the budget", numbers
@@ -170,11 +188,11 @@ class Smaller:
             if as_fast:
                 shape = max(as_fast, key=lambda shape: shape.speedup)
                 if self._is_surely_inside(shape):
-                    return [], "one that is about as fast is shown to be inside the budget untrained", numbers
+                    return [], _SURE, numbers
                 why = "it is inside the budget untrained, but not shown to be: other rows may find it outside"
             return [key(shape.chain)], why, {**numbers, "speedup": speedup, "depth": depth}
 
-        decided = self.search.store.choose(stage, choose)
+        decided = self.search.store.choose(_AIM, choose)
         if not decided.choice:
             self.search.tell(decided.why)
             return None
