@@ -71,8 +71,6 @@ class Smaller:
         aims = [(tier, depth) for tier in plan.TIERS[effort] for depth in plan.parts_of_depth(search.planned.request)]
         found = [shape for aim in aims if (shape := speeds.shape(*aim)) is not None]
         shapes = list({shape.chain: shape for shape in found}.values())  # fewer layers may do for several tiers
-        for shape in shapes:
-            self._predict(shape.chain, shape.speedup, search.soonest_form())
         self._look(shapes)
         aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.planned.request.budget_s)
         is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
@@ -87,7 +85,9 @@ class Smaller:
         self._finish_untrained(shapes)
 
     def _look(self, shapes: Sequence[Shape]) -> None:
-        """Build shapes, so far as there is time to make something of them, and judge them."""
+        """Predict how fast shapes are, build them, if there is time to make something of them, and judge them."""
+        for shape in shapes:
+            self._predict(shape.chain, shape.speedup, self.search.soonest_form())
         is_time = self.search.left_s() > self.search.form_s(self.forms[0])
         wanted = [shape.chain for shape in shapes if self.search.has_time(key(shape.chain), is_time)]
         self.search.building.make(wanted)

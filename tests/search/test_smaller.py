@@ -39,8 +39,8 @@ def test_where_no_network_was_judged_it_is_said_why_and_nothing_is_decided(
 def test_where_all_are_inside_the_budget_a_faster_one_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Smaller, "_look", lambda _self, _shapes: None)
     search = made.search(tmp_path, Request(), (DYNAMIC,))
+    monkeypatch.setattr(Smaller, "_look", lambda _self, looked: made.know(search, looked[0].chain, None, 1.9))
     tried = shapes(1.6, 2.0)
     for shape, points in zip(tried, (0.4, 1.0), strict=True):
         made.know(search, shape.chain, None, points)
@@ -52,8 +52,8 @@ def test_where_all_are_inside_the_budget_a_faster_one_is_trained(
 def test_where_nothing_is_lost_one_half_as_fast_again_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Smaller, "_look", lambda _self, _shapes: None)
     search = made.search(tmp_path, Request(max_drop=0.0), (DYNAMIC,))
+    monkeypatch.setattr(Smaller, "_look", lambda _self, looked: made.know(search, looked[0].chain, None, 0.0))
     tried = shapes(1.6, 2.0)
     for shape in tried:
         made.know(search, shape.chain, None, 0.0)
