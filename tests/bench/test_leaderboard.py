@@ -12,7 +12,7 @@ from rich.console import Console
 from bench import plan
 from bench.leaderboard import rank
 from bench.report import show, to_json
-from ftc.measurement import Accuracy, Arrivals, Cell, Measurement, Opening, Run, Turn
+from ftc.measurement import Accuracy, Arrivals, Cell, Choice, Measurement, Opening, Run, Turn
 from tests.bench.made import CONDITIONS, candidate, measurement, run, turns
 
 
@@ -46,6 +46,21 @@ def test_the_fastest_inside_the_budget_wins() -> None:
     assert winner.ratio_to_root.value == pytest.approx(4, rel=0.01)
     assert winner.drop_points == pytest.approx(0.5)
     assert winner.label_agreement == 1.0
+
+
+def test_slower_is_only_what_was_shown_to_be() -> None:
+    once = measurement("int8", 3000)
+    made = run(
+        measurement("torch", 8000),
+        measurement("onnx", 4000),
+        measurement("fast", 2000),
+        replace(once, turns=once.turns[:1]),
+    )
+    verdicts = {s.candidate.name: s.verdict for s in rank(made).standings}
+    assert verdicts == {"fast": "winner", "onnx": "slower", "torch": "slower", "int8": "not compared"}
+    smallest = rank(replace(made, choice=Choice("id-of-onnx", "the smallest")))
+    verdicts = {s.candidate.name: s.verdict for s in smallest.standings}
+    assert verdicts == {"onnx": "winner", "torch": "slower", "fast": "not chosen", "int8": "not compared"}
 
 
 def test_a_drop_of_just_the_budget_is_inside_it() -> None:
