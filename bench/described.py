@@ -32,7 +32,7 @@ def remarks(board: Leaderboard) -> list[str]:
 def empty(board: Leaderboard) -> list[str]:
     """Why cells of the table are empty."""
     timed = [standing for standing in board.standings if standing.p50_ns is not None]
-    more = "a longer --time-budget" + (" and --precision none" if board.precision is not None else "")
+    more = "a longer --time-budget" + (", and to ftc bench --precision none" if board.precision is not None else "")
     remarks = []
     for percentile, known in ((90, [s.p90_ns for s in timed]), (99, [s.p99_ns for s in timed])):
         if any(value is None for value in known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import unicodedata
@@ -20,6 +21,11 @@ class Verbosity:
 
 
 verbosity = Verbosity()
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and tells, of several that train together; the only one, if alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from compress.training.memory import fitting
 from compress.training.pace import Pace
 from compress.training.parameters import Depths, groups, unfreeze
 from compress.training.precision import computing_in
-from compress.training.processes import is_any, is_first, leave_to_first, share_weights
+from compress.training.processes import is_any, leave_to_first, share_weights
 from compress.training.quantization_aware import fake_quantized
 from compress.training.rows import LABELS, Batch, Rows, SimilarLengths
-from ftc.console import caution, progress, say
+from ftc.console import caution, is_first, progress, say
 from ftc.errors import RunError
 from ftc.manifest import CurvePoint, TrainingRecord
 

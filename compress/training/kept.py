@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.training.processes import is_first
+from ftc.console import is_first
 from ftc.errors import InputError, RunError
 from ftc.manifest import CurvePoint
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import torch
 from torch import distributed, nn
 
-
-def is_first() -> bool:
-    """Whether this is the process that writes and tells; the only one, if there are no others."""
-    return os.environ.get("RANK", "0") == "0"
+from ftc.console import is_first
 
 
 def agreed(*values: float) -> tuple[float, ...]:

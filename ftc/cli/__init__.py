@@ -24,7 +24,7 @@ from ftc.cli.prune import prune
 from ftc.cli.quantize import quantize
 from ftc.cli.report import report
 from ftc.cli.serve import serve
-from ftc.console import plain, verbosity
+from ftc.console import is_first, plain, verbosity
 from ftc.errors import FtcError, Terminated
 from ftc.extras import explain
 from ftc.quiet import quiet_exit
@@ -64,7 +64,7 @@ class FtcGroup(click.Group):
         except KeyboardInterrupt:
             fail(f"interrupted; {_KEPT}", 130)
         except Terminated as terminated:
-            if verbosity.quiet:  # or one of several that train together, which are told to end when another has failed
+            if not is_first():  # of several that train together, which are told to end when one has failed
                 raise
             fail(f"terminated; {_KEPT}", terminated.args[0])
 
@@ -98,8 +98,7 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
     Results go to stdout, progress and cautions to stderr. Exit code 2: the request or the input is refused;
     1: the run failed.
     """
-    # of several processes that train together, the first one speaks
-    verbosity.quiet, verbosity.libraries = quiet or os.environ.get("RANK", "0") != "0", verbose
+    verbosity.quiet, verbosity.libraries = quiet or not is_first(), verbose
     if not verbose:
         os.environ.setdefault("TQDM_DISABLE", "1")  # read when it is imported, by whatever comes first
         quiet_exit()
@@ -108,7 +107,8 @@ def main(context: click.Context, quiet: bool, verbose: bool) -> None:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    """Let a terminated run clean up after itself like an interrupted one."""
+    """Let a terminated run clean up after itself like an interrupted one, even if it is told once more to end."""
+    signal.signal(number, signal.SIG_IGN)
     raise Terminated(128 + number)
 
 

@@ -37,15 +37,19 @@ _ASIDE_SHARE = 0.05
 """What bringing an untrained network into its form may take before one is trained: the larger of both."""
 
 _NEAR = 0.93
-"""Shapes this near in speed are alike: rather than build another, the one that has lost least is trained."""
+"""Of a shape's speed: one that reaches so much is about as fast; of such, the one that has lost least is trained."""
 
 _BEYOND = 1.5
 """Of the fastest shape's speed, if training should bring back even that: how much faster one is trained at most."""
 
 _AIM: Final = "training"
-"""The stage at which it is chosen what should be trained."""
+"""The stage at which it is chosen what is trained, after looks at what might be."""
 
-_SURE: Final = "one that is about as fast is shown to be inside the budget untrained"
+_OVER = 1.25
+"""Times what training should bring back: what lost little more than was reckoned, in so few rows, is trained, too."""
+
+_LOOKS = 2
+"""At networks that should be trainable and faster than those that were tried: half a minute each for a MiniLM."""
 
 _TIME: Final = "training time"
 """The stage at which it is chosen for how long."""
@@ -74,15 +78,14 @@ class Smaller:
         self._look(shapes)
         aside_s = max(_ASIDE_S, _ASIDE_SHARE * search.planned.request.budget_s)
         is_cheap = effort is Effort.QUICK or all(search.form_s(form) <= aside_s for form in search.soonest_form())
-        if is_cheap:
-            self._finish_untrained(shapes)
+        done = self._finish_untrained(shapes, None) if is_cheap else None
         if effort is not Effort.QUICK and search.planned.bounds.distill:
             aim, shapes = self._aim(shapes, speeds)
             if aim is not None:
                 if is_cheap or self._is_inside(aim):  # training takes all the time that is left, and may bring nothing
-                    self._finish_untrained(shapes)
+                    done = self._finish_untrained(shapes, done)
                 self._train(aim)
-        self._finish_untrained(shapes)
+        self._finish_untrained(shapes, done)
 
     def _look(self, shapes: Sequence[Shape]) -> None:
         """Predict how fast shapes are, build them, if there is time to make something of them, and judge them."""
@@ -118,87 +121,95 @@ class Smaller:
         judged = self.search.store.judged(key(shape.chain))
         return judged is not None and judged.high_points <= self.search.judging.allowed_points
 
-    def _finish_untrained(self, shapes: Sequence[Shape]) -> None:
-        """The fastest shape that is inside the budget as it is, in the form that is made soonest, if there is time."""
+    def _finish_untrained(self, shapes: Sequence[Shape], done: Chain | None) -> Chain | None:
+        """The fastest shape that is inside the budget as it is, in the form that is made soonest, if there is time.
+
+        :param done: what was finished already
+        :return: what is now
+        """
         inside = [shape for shape in shapes if self._is_inside(shape)]
-        if inside:
-            fastest = max(inside, key=lambda shape: shape.speedup)
-            self.search.finish(fastest.chain, self.search.soonest_form())
+        if not inside:
+            return done
+        chain = max(inside, key=lambda shape: shape.speedup).chain
+        if chain != done:
+            self.search.finish(chain, self.search.soonest_form())
+        return chain
 
     def _aim(self, shapes: Sequence[Shape], speeds: Speeds) -> tuple[Shape | None, list[Shape]]:
-        """The shape that is trained, built and judged: the fastest that training should bring back into the budget.
+        """The shape that is trained: the fastest of those that were judged that training should bring into the budget.
 
-        Where one that is inside it untrained is as fast, that one, unless the rows that judge show that it is inside.
-        What is reckoned is judged before it is trained: if it has lost more than was thought, the fastest is taken that
-        has not.
+        Before, what should be faster yet is built and judged: more than once, since what is reckoned may be far off.
 
         :return: it, None to train none; and all shapes that were tried by then
         """
-        aim = self._reckoned(shapes, speeds)
-        if aim is None or aim in shapes:
-            return aim, list(shapes)
-        self._look([aim])
-        known = [*shapes, aim]
-        able = [s for s in known if (lost := self._lost(s)) is not None and lost <= self._trainable_points]
+        known = list(shapes)
+        if all(self._lost(shape) is None for shape in known):
+            # nothing is known of what pruning loses: nothing to choose by, and no choice to be written down
+            store = self.search.store
+            whys = {store.failure(s.chain) or store.failed(key(s.chain)) or "no time left" for s in known}
+            said = "; ".join(sorted(why.splitlines()[0] for why in whys)) or "none would be fast enough"
+            self.search.tell(f"no smaller network was judged: {said}")
+            return None, known
+        for look in range(1, _LOOKS + 1):
+            hoped = self._hoped(look, known, speeds)
+            if hoped is None or hoped.chain in [shape.chain for shape in known]:
+                break
+            self._look([hoped])
+            known.append(hoped)
+        decided = self.search.store.choose(_AIM, lambda: self._picked(known))
+        if not decided.choice:
+            self.search.tell(decided.why)
+            return None, known
+        return next(shape for shape in known if key(shape.chain) == decided.choice[0]), known
+
+    def _hoped(self, look: int, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
+        """The fastest that should be trainable, by what is known of some shapes; None if one of them is about as fast.
+
+        What pruning loses grows between the speeds that were tried about as a line does.
+        """
+
+        def choose() -> tuple[Sequence[str], str, dict[str, float]]:
+            hopes = [_furthest(self._tried(shapes, d), self._trainable_points, d) for d in {s.depth for s in shapes}]
+            best = max((hope for hope in hopes if hope is not None), default=None)
+            if best is None:
+                return [], "no pruning is near enough", {}
+            speedup, depth = best
+            if any(shape.speedup >= _NEAR * speedup for shape in self._trainable(shapes)):
+                return [], "one that was judged is as fast", {}
+            shape = speeds.shape(speedup, depth)
+            if shape is None:
+                return [], f"there is none at {speedup:.2f} times the speed", {}
+            why = f"should lose what training brings back, at {speedup:.2f} times the unpruned one's speed"
+            return [key(shape.chain)], why, {"speedup": speedup, "depth": depth}
+
+        decided = self.search.store.choose(f"{_AIM}, look {look}", choose)
+        return speeds.shape(decided.numbers["speedup"], decided.numbers["depth"]) if decided.choice else None
+
+    def _picked(self, shapes: Sequence[Shape]) -> tuple[Sequence[str], str, dict[str, float]]:
+        """Of those that are trainable the fastest, or of those about as fast the one that has lost least."""
+        numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
+        able = self._trainable(shapes)
         if not able:
-            self.search.tell("no pruning is near enough to be trained back into the budget")
-            return None, known
+            return [], "no network that was judged is near enough to be trained back into the budget", numbers
         fastest = max(able, key=lambda shape: shape.speedup)
-        if self._is_surely_inside(fastest):
-            self.search.tell(_SURE)
-            return None, known
-        return fastest, known
+        shape = min((s for s in able if s.speedup >= _NEAR * fastest.speedup), key=lambda s: able[s])
+        if self._is_surely_inside(shape):
+            return [], "the fastest that could be trained is shown to be inside the budget untrained", numbers
+        untrained = (
+            "inside the budget untrained, but not shown to be" if self._is_inside(shape) else "outside it untrained"
+        )
+        why = f"the fastest that training should bring into the budget; {untrained}"
+        return [key(shape.chain)], why, numbers
+
+    def _trainable(self, shapes: Sequence[Shape]) -> dict[Shape, float]:
+        """Those that have lost about as much as training should bring back, or less, with the points."""
+        lost = {shape: points for shape in shapes if (points := self._lost(shape)) is not None}
+        return {shape: points for shape, points in lost.items() if points <= _OVER * self._trainable_points}
 
     @property
     def _trainable_points(self) -> float:
         """What pruning may lose for training to bring it back into the budget."""
         return self.search.judging.allowed_points / _TRAINING_LEAVES
-
-    def _reckoned(self, shapes: Sequence[Shape], speeds: Speeds) -> Shape | None:
-        """What is to be trained by what is known of some shapes; it may be one of them.
-
-        What pruning loses grows between the speeds that were tried about as a line does.
-        """
-        if all(self._lost(shape) is None for shape in shapes):
-            # nothing is known of what pruning loses: nothing to choose by, and no choice to be written down
-            store = self.search.store
-            whys = {store.failure(s.chain) or store.failed(key(s.chain)) or "no time left" for s in shapes}
-            said = "; ".join(sorted(why.splitlines()[0] for why in whys)) or "none would be fast enough"
-            self.search.tell(f"no smaller network was judged: {said}")
-            return None
-
-        def choose() -> tuple[Sequence[str], str, dict[str, float]]:
-            numbers = {f"{key(s.chain)}: points lost": lost for s in shapes if (lost := self._lost(s)) is not None}
-            hopes = [
-                _furthest(self._tried(shapes, depth), self._trainable_points, depth)
-                for depth in {s.depth for s in shapes}
-            ]
-            best = max((hope for hope in hopes if hope is not None), default=None)
-            if best is None:
-                return [], "no pruning is near enough to be trained back into the budget", numbers
-            speedup, depth = best
-            outside = {s: lost for s in shapes if (lost := self._lost(s)) is not None and not self._is_inside(s)}
-            near = [s for s in outside if s.depth == depth and _is_near(s.speedup, speedup)]
-            shape = min(near, key=outside.__getitem__) if near else speeds.shape(speedup, depth)
-            if shape is None:
-                return [], "no shape is so fast", numbers
-            inside = filter(self._is_inside, shapes)
-            as_fast = [s for s in inside if shape.speedup <= s.speedup or _is_near(shape.speedup, s.speedup)]
-            why = f"the fastest that training should bring back, at {speedup:.2f} times the unpruned one's speed"
-            if as_fast:
-                shape = max(as_fast, key=lambda shape: shape.speedup)
-                if self._is_surely_inside(shape):
-                    return [], _SURE, numbers
-                why = "it is inside the budget untrained, but not shown to be: other rows may find it outside"
-            return [key(shape.chain)], why, {**numbers, "speedup": speedup, "depth": depth}
-
-        decided = self.search.store.choose(_AIM, choose)
-        if not decided.choice:
-            self.search.tell(decided.why)
-            return None
-        speedup, depth = decided.numbers["speedup"], decided.numbers["depth"]
-        known = next((shape for shape in shapes if key(shape.chain) == decided.choice[0]), None)
-        return known or speeds.shape(speedup, depth)
 
     def _tried(self, shapes: Sequence[Shape], depth: float) -> list[tuple[float, float]]:
         """Speeds of one depth with the points that were lost, slowest first; the whole network loses none."""
@@ -222,10 +233,6 @@ class Smaller:
         search.building.make([trained])
         search.judging.judge(trained)
         search.finish(trained, self.forms, whatever_the_time=True)
-
-
-def _is_near(speed: float, aim: float) -> bool:
-    return abs(speed / aim - 1) < 1 - _NEAR
 
 
 def _furthest(tried: Sequence[tuple[float, float]], allowed: float, depth: float) -> tuple[float, float] | None:

@@ -185,7 +185,7 @@ def test_a_p90_that_is_not_known_is_explained(tmp_path: Path) -> None:
     some = shown(plenty, tmp_path / "some")
     assert "no p99: it needs at least 662 samples, there are 96; give a longer --time-budget\n" in some
     ends_sooner = shown(replace(plenty, precision=0.02), tmp_path / "sooner")
-    assert "there are 96; give a longer --time-budget and --precision none\n" in ends_sooner
+    assert "there are 96; give a longer --time-budget, and to ftc bench --precision none\n" in ends_sooner
     assert "8 timed, length 20 (median) to 50; percentiles are of repeated calls of these" in some
     few = [replace(known, turns=turns(8_000_000, calls=1)) for known in plenty.measurements]
     assert "no p90: it needs at least 64 samples, there are 12" in shown(run(*few), tmp_path / "few")
