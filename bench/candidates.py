@@ -43,7 +43,7 @@ def select(
         named = tuple(artifact for artifact in family if artifact.manifest.is_root)
         roots = named or _root_of(family[0], root)
         if paths and not named and roots:
-            say(f"{roots[0].path}, which the others were made of, is measured as well, to compare with")
+            say(f"{roots[0].path}, the checkpoint, is measured as well, to compare with")
         family = (*roots, *(artifact for artifact in family if not artifact.manifest.is_root))
     elif len(files) > 1:
         say(f"all were made elsewhere: {files[0].manifest.name}, the first named, is what the others are compared with")

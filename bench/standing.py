@@ -27,9 +27,9 @@ Verdict = Literal[
     "self-check",
     "failed",
 ]
-"""`slower` was shown to be; of `no difference` none was shown; `not chosen` is faster than a winner that was chosen by
-something else. `refused` is what a search says of a candidate that breaks one of its limits, and what candidates are in
-a run whose self-check did not pass."""
+"""`slower` was shown to be; of `no difference` none was shown; `not chosen` is faster than the winner, but was not
+shown to be faster than the reference, or is not what a search looked for. `refused` is what a search says of a
+candidate that breaks one of its limits, and what candidates are in a run whose self-check did not pass."""
 
 _ROUNDING = 1e-9
 """Points; a drop of just the budget is inside it."""

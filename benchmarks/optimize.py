@@ -70,7 +70,8 @@ def told(answer: dict[str, Any]) -> None:
     print(f"  {answer['seconds']:.0f} s, of which {between_s:.0f} s neither built nor measured anything")
     for row in answer["rows"]:
         if row["predicted"] and row["measured"]:
-            print(f"  predicted {row['predicted']:.2f}x, measured {row['measured']:.2f}x: {row['key']}")
+            lost = f", {row['drop_points']:.2f} points lost" if row["drop_points"] is not None else ""
+            print(f"  predicted {row['predicted']:.2f}x, measured {row['measured']:.2f}x{lost}: {row['key']}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
     └── RunError        exit 1   the work itself failed; nothing was left half-made
         └── ParityError          a float export does not reproduce its parent
 
-Anything else that escapes is a bug of ours and keeps its traceback.
+Anything else that escapes is a bug of ours and keeps its traceback. `Terminated` is no failure: it is how a command
+leaves that is told to end.
 """
 
 from __future__ import annotations

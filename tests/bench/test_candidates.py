@@ -22,10 +22,7 @@ def test_every_artifact_of_a_directory_is_taken_with_its_root_first(
     assert chosen[0].manifest.id == text_onnx.manifest.root_id
     assert capsys.readouterr().err == ""
     assert len(select([tmp_path / text_onnx.path.name], tmp_path)) == 2
-    assert (
-        capsys.readouterr().err
-        == f"{chosen[0].path}, which the others were made of, is measured as well, to compare with\n"
-    )
+    assert capsys.readouterr().err == f"{chosen[0].path}, the checkpoint, is measured as well, to compare with\n"
     copy = tmp_path / text_onnx.path.name
     assert [a.path for a in select([text_onnx.path, copy], tmp_path)][1:] == [text_onnx.path]
     assert f"{copy} is left out: it has the same id as {text_onnx.path}" in capsys.readouterr().err

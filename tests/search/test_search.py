@@ -55,7 +55,6 @@ def test_a_balanced_search_prunes_trains_and_measures(
     assert all(any(name.startswith(f"{one} ") or name == one for name in keys) for one in pruned)
     journal = Journal(result.journal)
     chosen = next(entry for entry in journal.entries if isinstance(entry, Decided) and entry.stage == "training")
-    told = capsys.readouterr().err
     if chosen.choice:
         assert any(name.startswith(f"{chosen.choice[0]} | distill") and "quantize" in name for name in workshop.worked)
     finished = [row for row in result.rows if "prune" in row.key and "quantize" in row.key]
@@ -69,6 +68,7 @@ def test_a_balanced_search_prunes_trains_and_measures(
     assert {standing.candidate.id for standing in result.board.standings} >= {text_root.manifest.id}
     assert result.board.conditions.data is not None
     assert result.board.conditions.data.rows == 60, "the final score is of the final rows"
+    told = capsys.readouterr().err
     assert "best so far" in told
     assert "of 20:00" in told
 
